@@ -1,0 +1,1 @@
+"""The shipped templates, one TOML file each; read through importlib.resources by coldstart.prompting."""
