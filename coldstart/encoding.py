@@ -1,0 +1,131 @@
+"""The bi-encoder: text in, unit vectors out, in the order given and the same every time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from coldstart.errors import ModelError
+from coldstart.models import ResolvedModel
+from coldstart.weights import quiet
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from sentence_transformers import SentenceTransformer
+
+Progress = Callable[[int], None]
+"""Called with the number of texts just done."""
+
+_BATCH_TOKENS = 4096
+_BATCH_TEXTS = 64
+
+
+class Encoder:
+    """A sentence-transformers model that maps texts to unit vectors.
+
+    Texts are sorted by length and batched by a budget of tokens, so that little is spent on padding; equal
+    texts are encoded once. Models that tell queries from documents (E5, BGE) get their own prefixes.
+    """
+
+    def __init__(self, model: SentenceTransformer, *, name: str = "encoder", content_hash: str = "") -> None:
+        self.model = model.eval()
+        self.name = name
+        self.hash = content_hash
+        self._prompts = {k: v for k, v in (model.prompts or {}).items() if v}
+
+    @classmethod
+    def load(cls, resolved: ResolvedModel, *, device: str = "cpu", dtype: str = "float32") -> Encoder:
+        """Load the weights.
+
+        Args:
+            resolved: Where they are.
+            device: A torch device, such as "cpu" or "cuda:0".
+            dtype: "float32", "bfloat16" or "float16"; half precision on a CPU is often far slower.
+
+        Raises:
+            ModelError: The folder holds no encoder that sentence-transformers can load.
+        """
+        import torch
+        from sentence_transformers import SentenceTransformer
+
+        try:
+            with quiet():
+                model = SentenceTransformer(
+                    str(resolved.path),
+                    device=device,
+                    local_files_only=True,
+                    model_kwargs={"dtype": getattr(torch, dtype)},
+                )
+        except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as problem:
+            raise ModelError(
+                f"{resolved.path} can't be loaded as an encoder ({problem}): expected a sentence-transformers or"
+                f" transformers encoder; pull {resolved.name!r} again or name another model"
+            ) from problem
+        return cls(model, name=resolved.name, content_hash=resolved.hash)
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return int(self.model.get_embedding_dimension() or 0)
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest text that is read in full; what is beyond is cut."""
+        return int(self.model.max_seq_length or 512)
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens the model reads for this text, its special tokens included."""
+        return len(self.model.tokenizer(text, truncation=False, verbose=False)["input_ids"])
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Literal["query", "document"] = "document",
+        progress: Progress | None = None,
+    ) -> NDArray[np.float32]:
+        """Return the unit vectors of texts. Shape: ``(texts, dimension)``; row i belongs to text i.
+
+        Args:
+            texts: Any number, also none. An empty text gets a vector like any other.
+            role: What the texts are to a model that tells queries from documents.
+            progress: Called after each batch with the number of texts done.
+        """
+        prefix = self._prompts.get(role, "")
+        unique = list(dict.fromkeys(texts))
+        place = {text: row for row, text in enumerate(unique)}
+        vectors = np.zeros((len(unique), self.dimension), np.float32)
+        order = sorted(range(len(unique)), key=lambda row: len(unique[row]), reverse=True)
+        for rows in self._batches(unique, order):
+            vectors[rows] = self._forward([prefix + unique[row] for row in rows])
+            if progress is not None:
+                progress(len(rows))
+        if progress is not None and len(texts) > len(unique):
+            progress(len(texts) - len(unique))
+        return vectors[[place[text] for text in texts]]
+
+    def _batches(self, texts: Sequence[str], order: Sequence[int]) -> list[list[int]]:
+        """Split rows, longest first, so that a batch stays under the token budget (about 4 characters a token)."""
+        batches: list[list[int]] = []
+        room = 0
+        for row in order:
+            if room == 0:
+                longest = min(len(texts[row]) // 4 + 3, self.max_tokens)
+                room = max(1, min(_BATCH_TEXTS, _BATCH_TOKENS // longest))
+                batches.append([])
+            batches[-1].append(row)
+            room -= 1
+        return batches
+
+    def _forward(self, texts: list[str]) -> NDArray[np.float32]:
+        import torch
+
+        with torch.inference_mode():
+            features: dict[str, Any] = self.model.preprocess(texts)
+            features = {k: v.to(self.model.device) if hasattr(v, "to") else v for k, v in features.items()}
+            embeddings = self.model(features)["sentence_embedding"].float()
+            unit = torch.nn.functional.normalize(embeddings, dim=1)
+        result: NDArray[np.float32] = unit.cpu().numpy()
+        return result

@@ -1,0 +1,285 @@
+"""The language model: prompts and continuations in, log-probabilities out. Nothing it says is ever parsed."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from coldstart.errors import ModelError
+from coldstart.models import ResolvedModel
+from coldstart.weights import quiet
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+Progress = Callable[[int], None]
+"""Called with the number of continuations just done."""
+
+_BATCH_TOKENS = 512
+_LOGIT_FLOATS = 40_000_000  # 160 MB of float32 logits a batch at most, whatever the vocabulary
+_PREFIXES_KEPT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihoods:
+    """How likely a language model finds continuations of one prompt. Shapes: ``(continuations,)``.
+
+    Attributes:
+        total: Log-probability of the whole continuation, in nats.
+        first: Log-probability of its first token.
+        tokens: Its number of tokens; 0 for an empty one, whose ``total`` is 0.
+    """
+
+    total: NDArray[np.float64]
+    first: NDArray[np.float64]
+    tokens: NDArray[np.int64]
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Log-probability per token, in nats; NaN for an empty continuation."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(self.tokens > 0, self.total / self.tokens, np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prefix:
+    """A prompt that was read once: its tokens, its attention cache and what it expects next."""
+
+    ids: tuple[int, ...]
+    cache: Any
+    next_log_probabilities: Tensor
+
+
+class LanguageModel:
+    """A causal language model that scores continuations.
+
+    A prompt is read once and its attention cache shared by all its continuations, which are sorted by length
+    and batched by a budget of tokens. Scores equal those of one plain forward per continuation, up to rounding.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, *, name: str = "language model", content_hash: str = "") -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.name = name
+        self.hash = content_hash
+        self._prefixes: OrderedDict[tuple[int, ...], _Prefix] = OrderedDict()
+        self._pad = next(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None)
+
+    @classmethod
+    def load(cls, resolved: ResolvedModel, *, device: str = "cpu", dtype: str = "float32") -> LanguageModel:
+        """Load the weights.
+
+        Args:
+            resolved: Where they are.
+            device: A torch device, such as "cpu" or "cuda:0".
+            dtype: "float32", "bfloat16" or "float16"; half precision on a CPU is often far slower.
+
+        Raises:
+            ModelError: The folder holds no causal language model that transformers can load.
+        """
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        folder = str(resolved.path)
+        try:
+            with quiet():
+                tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+                model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), local_files_only=True)
+        except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as problem:
+            raise ModelError(
+                f"{folder} can't be loaded as a language model ({problem}): expected a causal language model of"
+                f" transformers with its tokenizer; pull {resolved.name!r} again or name another model"
+            ) from problem
+        return cls(model.to(device), tokenizer, name=resolved.name, content_hash=resolved.hash)
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens a text has as a continuation (no special tokens)."""
+        return len(self._ids(text))
+
+    def likelihoods(
+        self, prompt: str, continuations: Sequence[str], *, progress: Progress | None = None
+    ) -> Likelihoods:
+        """Return how likely each continuation is after a prompt.
+
+        Args:
+            prompt: Read once. Empty stands for the beginning of a text.
+            continuations: As they follow the prompt, usually with a leading space.
+            progress: Called after each batch with the number of continuations done.
+        """
+        prefix = self._read(self._prompt_ids(prompt))
+        rows = [self._continuation_ids(prompt, text, prefix.ids) for text in continuations]
+        return self._score(prefix, rows, progress)
+
+    def log_odds(self, prompt: str, questions: Sequence[str], *, yes: str, no: str) -> NDArray[np.float64]:
+        """Return how much the model prefers ``yes`` to ``no`` after each question, in nats; 0 means undecided.
+
+        Args:
+            prompt: What the questions share; read once.
+            questions: What follows the prompt, one a candidate.
+            yes: Compared by its first token.
+            no: Compared by its first token, which must differ from that of ``yes``.
+
+        Returns:
+            Shape: ``(questions,)``.
+
+        Raises:
+            ModelError: The tokenizer begins both answers with the same token.
+        """
+        yes_id, no_id = self._ids(yes)[:1], self._ids(no)[:1]
+        if yes_id == no_id or not yes_id or not no_id:
+            raise ModelError(
+                f"{self.name} begins the answers {yes!r} and {no!r} with the same token: name two answers that differ"
+                " in their first token"
+            )
+        prefix = self._read(self._prompt_ids(prompt))
+        rows = [self._continuation_ids(prompt, text, prefix.ids) for text in questions]
+        odds = np.zeros(len(rows))
+        base = float(prefix.next_log_probabilities[yes_id[0]] - prefix.next_log_probabilities[no_id[0]])
+        for batch in self._batches([len(row) for row in rows]):
+            if not rows[batch[-1]]:
+                odds[batch] = base
+                continue
+            lengths = [len(rows[row]) for row in batch]
+            logits = self._forward(prefix, [rows[row] for row in batch])
+            for place, (row, length) in enumerate(zip(batch, lengths, strict=True)):
+                last = logits[place, length - 1]
+                odds[row] = float(last[yes_id[0]] - last[no_id[0]])
+        return odds
+
+    def chat(self, text: str) -> str:
+        """Return a user's turn as this model's chat template writes it, ready for the answer.
+
+        The text goes in unchanged for a model without a chat template.
+        """
+        if not getattr(self.tokenizer, "chat_template", None):
+            return text
+        written = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True
+        )
+        return str(written)
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids
+
+    def _prompt_ids(self, prompt: str) -> tuple[int, ...]:
+        ids = tuple(self.tokenizer(prompt, verbose=False)["input_ids"])
+        if ids:
+            return ids
+        start = self.tokenizer.bos_token_id
+        return (self._pad if start is None else start,)
+
+    def _continuation_ids(self, prompt: str, text: str, prompt_ids: tuple[int, ...]) -> list[int]:
+        """Tokenize a text as it stands after the prompt where the tokenizer keeps the prompt's own tokens.
+
+        Tokenizers of the SentencePiece family write a lone leading space otherwise than one after a word.
+        """
+        if not prompt:
+            return self._ids(text)
+        tail = prompt[-16:]
+        joint, alone = self._ids(tail + text), self._ids(tail)
+        return joint[len(alone) :] if joint[: len(alone)] == alone else self._ids(text)
+
+    def _read(self, ids: tuple[int, ...]) -> _Prefix:
+        """Return what the model knows after a prompt, from the few most recently used if it is there."""
+        import torch
+
+        if ids in self._prefixes:
+            self._prefixes.move_to_end(ids)
+            return self._prefixes[ids]
+        with torch.inference_mode():
+            out = self.model(torch.tensor([ids], device=self.model.device), use_cache=True)
+            prefix = _Prefix(ids, out.past_key_values, torch.log_softmax(out.logits[0, -1].float(), -1))
+        self._prefixes[ids] = prefix
+        while len(self._prefixes) > _PREFIXES_KEPT:
+            self._prefixes.popitem(last=False)
+        return prefix
+
+    def _score(self, prefix: _Prefix, rows: Sequence[Sequence[int]], progress: Progress | None) -> Likelihoods:
+        tokens = np.array([len(row) for row in rows], np.int64)
+        first = np.zeros(len(rows))
+        total = np.zeros(len(rows))
+        for batch in self._batches(tokens):
+            if tokens[batch[0]] > 0:
+                kept = [row for row in batch if tokens[row] > 0]
+                first[kept], rest = self._score_batch(prefix, [rows[row] for row in kept])
+                total[kept] = first[kept] + rest
+            if progress is not None:
+                progress(len(batch))
+        return Likelihoods(total, first, tokens)
+
+    def _score_batch(
+        self, prefix: _Prefix, rows: Sequence[Sequence[int]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the first token's log-probability and the sum of the others'. Shapes: ``(rows,)``."""
+        import torch
+
+        first = prefix.next_log_probabilities[torch.tensor([row[0] for row in rows])].double()
+        rest = torch.zeros(len(rows), dtype=torch.float64)
+        longest = max(len(row) for row in rows)
+        if longest > 1:
+            logits = self._forward(prefix, [list(row[:-1]) for row in rows])
+            targets = torch.zeros((len(rows), longest - 1), dtype=torch.long)
+            real = torch.zeros((len(rows), longest - 1), dtype=torch.bool)
+            for place, row in enumerate(rows):
+                targets[place, : len(row) - 1] = torch.tensor(row[1:], dtype=torch.long)
+                real[place, : len(row) - 1] = True
+            chosen = logits.gather(2, targets.to(logits.device)[..., None])[..., 0]
+            surprise = (chosen - logits.logsumexp(-1)).cpu().double()
+            rest = (surprise * real).sum(1)
+        return first.cpu().numpy(), rest.numpy()
+
+    def _forward(self, prefix: _Prefix, rows: Sequence[Sequence[int]]) -> Tensor:
+        """Return the logits after each token of rows that continue a prefix, padded on the right.
+
+        Returns:
+            Shape: ``(rows, longest, vocabulary)``, float32.
+        """
+        import torch
+
+        longest = max(1, max(len(row) for row in rows))
+        inputs = torch.full((len(rows), longest), self._pad)
+        for place, row in enumerate(rows):
+            inputs[place, : len(row)] = torch.tensor(row, dtype=torch.long)
+        inputs = inputs.to(self.model.device)
+        with torch.inference_mode():
+            if _can_branch(prefix.cache):
+                cache = copy.deepcopy(prefix.cache)
+                cache.batch_repeat_interleave(len(rows))
+                logits = self.model(inputs, past_key_values=cache, use_cache=True).logits
+            else:
+                start = torch.tensor([prefix.ids], device=inputs.device).expand(len(rows), -1)
+                logits = self.model(torch.cat([start, inputs], 1)).logits[:, len(prefix.ids) :]
+        result: Tensor = logits.float()
+        return result
+
+    def _batches(self, lengths: Sequence[int] | NDArray[np.int64]) -> list[list[int]]:
+        """Split rows, longest first, under a budget of tokens and of logits."""
+        budget = max(1, min(_BATCH_TOKENS, _LOGIT_FLOATS // int(self.model.config.get_text_config().vocab_size)))
+        batches: list[list[int]] = []
+        room = 0
+        for row in np.argsort(-np.asarray(lengths, np.int64), kind="stable"):
+            if room == 0:
+                room = max(1, budget // max(1, int(lengths[row])))
+                batches.append([])
+            batches[-1].append(int(row))
+            room -= 1
+        return batches
+
+
+def _can_branch(cache: Any) -> bool:
+    """Whether one read prompt's cache can be shared by many continuations (attention caches; not state spaces)."""
+    from transformers import DynamicCache
+
+    return isinstance(cache, DynamicCache)
+
+
+def model_hashes(*models: Any) -> Mapping[str, str]:
+    """Return name to content hash of the models given, leaving out None."""
+    return {model.name: model.hash for model in models if model is not None}
