@@ -113,7 +113,7 @@ class LanguageModel:
             progress: Called after each batch with the number of continuations done.
         """
         prefix = self._read(self._prompt_ids(prompt))
-        rows = [self._continuation_ids(prompt, text, prefix.ids) for text in continuations]
+        rows = [self._continuation_ids(prompt, text) for text in continuations]
         return self._score(prefix, rows, progress)
 
     def log_odds(self, prompt: str, questions: Sequence[str], *, yes: str, no: str) -> NDArray[np.float64]:
@@ -138,7 +138,7 @@ class LanguageModel:
                 " in their first token"
             )
         prefix = self._read(self._prompt_ids(prompt))
-        rows = [self._continuation_ids(prompt, text, prefix.ids) for text in questions]
+        rows = [self._continuation_ids(prompt, text) for text in questions]
         odds = np.zeros(len(rows))
         base = float(prefix.next_log_probabilities[yes_id[0]] - prefix.next_log_probabilities[no_id[0]])
         for batch in self._batches([len(row) for row in rows]):
@@ -155,10 +155,10 @@ class LanguageModel:
     def chat(self, text: str) -> str:
         """Return a user's turn as this model's chat template writes it, ready for the answer.
 
-        The text goes in unchanged for a model without a chat template.
+        For a model without a chat template, the text and a line break.
         """
         if not getattr(self.tokenizer, "chat_template", None):
-            return text
+            return f"{text}\n"
         written = self.tokenizer.apply_chat_template(
             [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True
         )
@@ -175,7 +175,7 @@ class LanguageModel:
         start = self.tokenizer.bos_token_id
         return (self._pad if start is None else start,)
 
-    def _continuation_ids(self, prompt: str, text: str, prompt_ids: tuple[int, ...]) -> list[int]:
+    def _continuation_ids(self, prompt: str, text: str) -> list[int]:
         """Tokenize a text as it stands after the prompt where the tokenizer keeps the prompt's own tokens.
 
         Tokenizers of the SentencePiece family write a lone leading space otherwise than one after a word.

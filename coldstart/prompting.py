@@ -183,7 +183,7 @@ def render(
     Args:
         template: From a library, a file or made in code.
         values: Text, numbers, lists of them, or (``attributes``) a mapping to them, by variable.
-        part: Of a question, the shared ``text`` or the ``candidate``.
+        part: Of a template in two parts, ``text`` or ``candidate``.
         budget: Most tokens; the template's own budget holds if it is lower.
         count_tokens: The model's count, including special tokens if they matter; default :func:`estimate_tokens`.
 

@@ -1,8 +1,8 @@
 """What a template is: a TOML file, its purpose and variables, and the small language of its texts.
 
 A template holds ``name``, ``purpose``, ``version``, ``description``, ``text`` and, optionally, ``budget`` (tokens) and,
-for a question, ``candidate``. The texts are a small part of Jinja2 (output, ``if``, ``for``, ``filter``), so that a
-template from anyone's folder ends soon and reaches nothing but its variables.
+where its purpose has two parts, ``candidate``. The texts are a small part of Jinja2 (output, ``if``, ``for``,
+``filter``), so that a template from anyone's folder ends soon and reaches nothing but its variables.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ PURPOSES: Mapping[str, Mapping[str, Variable]] = MappingProxyType(
         "user": _USER,
         "item": _ITEM,
         "appeal": _KIND,
+        "appeal-asked": _KIND,
         "appeal-neutral": _KIND,
         "appeal-item": _ITEM,
         "question": {
@@ -102,11 +103,14 @@ PURPOSES: Mapping[str, Mapping[str, Variable]] = MappingProxyType(
 )
 """Purpose to the variables of its templates.
 
-``user`` and ``item`` describe; ``appeal`` opens a list of the best and ``appeal-neutral`` a list of any;
+``user`` and ``item`` describe; ``appeal`` opens a list of the best and ``appeal-neutral`` opens nothing;
+``appeal-asked`` does so in a chat, with the user's turn in ``text`` and the beginning of the answer in ``candidate``;
 ``appeal-item`` is how an item is written after them; ``question`` asks for yes or no, with the user in ``text``
 (which all candidates share) and the item in ``candidate``. Texts of ``user``, ``item`` and ``appeal-item`` come out
 on one line with single spaces; all others keep their spaces and line breaks.
 """
+
+_IN_TWO_PARTS = {"question", "appeal-asked"}
 
 _NODES = (
     *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.FilterBlock, nodes.Name),
@@ -122,8 +126,8 @@ class Template:
     """A checked template: constructing one with an unknown purpose, variable or construct is an error.
 
     Attributes:
-        text: The template; of a question, the part that all candidates share.
-        candidate: The part of a question that is an item's own; empty for other purposes.
+        text: The template; of one in two parts, what all candidates share.
+        candidate: Of a question, what is an item's own; of an asked appeal, the beginning of the answer; else empty.
         budget: Most tokens that it renders to; None leaves it to the model.
         source: The file it comes from, "built in: ..." for a shipped one.
 
@@ -144,10 +148,10 @@ class Template:
         if self.purpose not in PURPOSES:
             expected = ", ".join(PURPOSES)
             raise TemplateError(f"{self.where} has the purpose {self.purpose!r}: expected one of {expected}")
-        if (self.purpose == "question") != bool(self.candidate):
+        if (self.purpose in _IN_TWO_PARTS) != bool(self.candidate):
             raise TemplateError(
-                f"{self.where} has the purpose {self.purpose!r} and the candidate {self.candidate!r}: a question "
-                f"needs one, other purposes have none"
+                f"{self.where} has the purpose {self.purpose!r} and the candidate {self.candidate!r}: "
+                f"{' and '.join(sorted(_IN_TWO_PARTS))} need one, other purposes have none"
             )
         if self.budget is not None and self.budget < 1:
             raise TemplateError(f"{self.where} has a budget of {self.budget}: expected tokens, 1 or more")
@@ -185,7 +189,7 @@ class Template:
     @property
     def parts(self) -> tuple[Part, ...]:
         """The texts that it has."""
-        return ("text", "candidate") if self.purpose == "question" else ("text",)
+        return ("text", "candidate") if self.purpose in _IN_TWO_PARTS else ("text",)
 
     @property
     def where(self) -> str:
@@ -211,7 +215,9 @@ _ENVIRONMENT.filters = {name: _ENVIRONMENT.filters[name] for name in _JINJA_FILT
 def compiled(template: Template, part: Part) -> tuple[jinja2.Template, tuple[str, ...]]:
     """Return the compiled part and the variables that it reads, or say what it must not hold."""
     if part not in template.parts:
-        raise TemplateError(f"{template.where} has no {part!r}: only a question has a candidate")
+        raise TemplateError(
+            f"{template.where} has no {part!r}: only {' and '.join(sorted(_IN_TWO_PARTS))} have a candidate"
+        )
     text = template.candidate if part == "candidate" else template.text
     try:
         tree = _ENVIRONMENT.parse(text)

@@ -385,7 +385,7 @@ def test_a_question_parts_the_user_from_the_candidate():
         == 'Would this person enjoy the movie "Heat (1995)"? Answer yes or no.'
     )
     assert render(question, {"kind": "movie"}).text == ""
-    with pytest.raises(TemplateError, match="only a question"):
+    with pytest.raises(TemplateError, match="question have a candidate"):
         render(LIBRARY.get("user"), {}, part="candidate")
 
 
@@ -393,4 +393,10 @@ def test_appeal_prompts_read_for_any_kind_and_keep_their_line_breaks():
     assert render(LIBRARY.get("appeal-acclaimed"), {"kind": "dish"}).text == (
         "Some of the most popular and acclaimed dishes of all time:\n1."
     )
-    assert render(LIBRARY.get("appeal-neutral"), {"kind": "album"}).text == "An example of an album is"
+    assert render(LIBRARY.get("appeal-neutral"), {"kind": "album"}).text == "\n"
+
+
+def test_an_asked_appeal_parts_the_question_from_the_beginning_of_the_answer():
+    asked = LIBRARY.get("appeal-asked")
+    assert render(asked, {"kind": "dish"}).text == "List some of the most popular and acclaimed dishes of all time."
+    assert render(asked, {"kind": "dish"}, part="candidate").text == "1."

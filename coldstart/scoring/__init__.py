@@ -1,0 +1,55 @@
+"""Scorers: each gives candidates a score from one kind of evidence, or abstains with NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["VIEWS", "Query", "Scorer"]
+
+VIEWS = ("text", "about", "context")
+"""The parts of a request that the encoder reads as texts of their own."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """One request as the scorers see it: ids are rows and texts are vectors by now.
+
+    Attributes:
+        liked: Rows of liked items, and of past items that weren't disliked. Shape: ``(liked,)``.
+        liked_weights: How much each counts, > 0. Shape: ``(liked,)``.
+        disliked: Rows of disliked items. Shape: ``(disliked,)``.
+        liked_phrases: Likes that name no item, as said.
+        disliked_phrases: Dislikes that name no item, as said.
+        texts: What the user or the product said, by view.
+        vectors: Centred unit vectors of ``texts``, and of the phrases under their own text. Shape: ``(dimension,)``.
+        description: The whole task description, for the language model.
+    """
+
+    liked: NDArray[np.int64]
+    liked_weights: NDArray[np.float64]
+    disliked: NDArray[np.int64]
+    liked_phrases: tuple[str, ...] = ()
+    disliked_phrases: tuple[str, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    description: str = ""
+
+
+class Scorer(Protocol):
+    """Scores candidates for one request."""
+
+    name: str
+
+    def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return a score for each row, higher is better, NaN where there is nothing to say.
+
+        A row's score depends on the query and the row alone, not on the other rows. Shape: ``(rows,)``.
+        """
+        ...

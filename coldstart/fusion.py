@@ -1,0 +1,74 @@
+"""Fusion: scorers' scores become one ranking. Weights are data; abstaining costs nothing and earns nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
+    {
+        "liked": 1.0,
+        "text": 1.0,
+        "about": 0.1,
+        "context": 0.2,
+        "disliked": 0.3,
+        "lexical": 0.4,
+        "language": 0.2,
+    }
+)
+"""Weights for any catalogue, in standard deviations of the candidates; appeal's is earned, see ``scoring.appeal``."""
+
+
+def standardise(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return scores in standard deviations from their mean; 0 where a scorer abstained or tells nothing apart.
+
+    >>> standardise(np.array([1.0, 3.0, np.nan])).tolist()
+    [-1.0, 1.0, 0.0]
+    """
+    known = np.isfinite(scores)
+    if not known.any():
+        return np.zeros(len(scores))
+    mean, spread = scores[known].mean(), scores[known].std()
+    if spread <= 1e-12 * max(1.0, abs(mean)):
+        return np.zeros(len(scores))
+    return np.where(known, (np.where(known, scores, mean) - mean) / spread, 0.0)
+
+
+def weighted_sum(
+    standardised: Mapping[str, NDArray[np.float64]], weights: Mapping[str, float], count: int
+) -> NDArray[np.float64]:
+    """Return the weighted sum of standardised scores. Shape: ``(candidates,)``.
+
+    A scorer without a weight counts nothing.
+
+    >>> weighted_sum({"a": np.array([1.0, 0.0]), "b": np.array([0.0, 1.0])}, {"a": 1, "b": 0.5}, 2).tolist()
+    [1.0, 0.5]
+    """
+    total = np.zeros(count)
+    for name, scores in standardised.items():
+        total += weights.get(name, 0.0) * scores
+    return total
+
+
+def top(scores: NDArray[np.float64], ties: NDArray[np.uint64], k: int) -> NDArray[np.int64]:
+    """Return the places of the k best scores, best first.
+
+    Args:
+        scores: No NaN. Shape: ``(candidates,)``.
+        ties: Decide between equal scores, lowest first; so that the order of the catalogue never does.
+        k: As many as wanted; all if there are fewer.
+    """
+    k = min(k, len(scores))
+    if k < len(scores):
+        cut = np.partition(scores, len(scores) - k)[len(scores) - k]
+        places = np.flatnonzero(scores >= cut)
+    else:
+        places = np.arange(len(scores))
+    order = np.lexsort((ties[places], -scores[places]))
+    return places[order][:k].astype(np.int64)

@@ -1,0 +1,531 @@
+"""The composer: a profile becomes a query, scorers score it, fusion ranks, filters and exclusions hold."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from coldstart import index as indexing
+from coldstart.catalogue import Catalogue
+from coldstart.encoding import Encoder
+from coldstart.entities import Context, Item, Part, Profile, Recommendation, Recommendations
+from coldstart.errors import IndexMismatch, ProfileError, UnknownItem
+from coldstart.fusion import DEFAULT_WEIGHTS, standardise, top, weighted_sum
+from coldstart.generation import LanguageModel
+from coldstart.models import DEFAULT_ENCODER, DEFAULT_LANGUAGE_MODEL, ResolvedModel, resolve
+from coldstart.prompting import Library
+from coldstart.scoring import VIEWS, Query, Scorer
+from coldstart.scoring.appeal import Appeal, earned_weight
+from coldstart.scoring.language import Language
+from coldstart.scoring.lexical import Lexical
+from coldstart.scoring.relevance import Disliked, Liked, Said
+from coldstart.wording import tidy_title
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from coldstart.index import Index, Progress
+
+__all__ = ["Recommender", "Suitability"]
+
+HISTORY_WEIGHT = 0.3
+"""How much a past item counts beside a stated like; without stated likes, past items count in full."""
+
+_TEXTS_KEPT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Suitability:
+    """How well an item suits one profile.
+
+    Attributes:
+        name: The profile's name.
+        rank: The item's rank in the profile's list of the whole catalogue, from 1.
+        of: Length of that list.
+        score: The item's score, in the fusion's units.
+    """
+
+    name: str
+    rank: int
+    of: int
+    score: float
+
+
+class Recommender:
+    """Ranks a catalogue for people of whom little or nothing is known.
+
+    Requests share the models and keep no state of the user. Models load when a request first needs them.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        *,
+        encoder: Encoder | Callable[[], Encoder],
+        language_model: LanguageModel | Callable[[], LanguageModel] | None = None,
+        library: Library | None = None,
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        self.index = index
+        self.library = library or Library.load()
+        self.weights = _checked_weights(index, weights or {})
+        self._encoder = encoder
+        self._language_model = language_model
+        self._texts: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._scorers: tuple[Scorer, ...] = (
+            Liked(index),
+            *(Said(index, view) for view in VIEWS),
+            Disliked(index),
+            Lexical(index.documents),
+            *([Appeal(index.appeal)] if index.appeal is not None else []),
+        )
+        digests = (hashlib.sha256(id_.encode("utf-8", "surrogatepass")).digest()[:8] for id_ in index.catalogue.ids)
+        self._ties = np.frombuffer(b"".join(digests), np.uint64)
+
+    @classmethod
+    def build(
+        cls,
+        catalogue: Catalogue,
+        *,
+        encoder: str | Encoder = DEFAULT_ENCODER,
+        language_model: str | LanguageModel | None = DEFAULT_LANGUAGE_MODEL,
+        prompts: Sequence[Path | str] = (),
+        weights: Mapping[str, float] | None = None,
+        path: str | os.PathLike[str] | None = None,
+        device: str = "cpu",
+        dtype: str = "float32",
+        progress: Progress | None = None,
+    ) -> Recommender:
+        """Index a catalogue: no interactions are needed, nor used.
+
+        Args:
+            encoder: A model's name (see ``coldstart models list``), a folder, a hub id, or one that is loaded.
+            language_model: The same; None does without the appeal prior and the language scorer.
+            prompts: Folders of templates that override the built-in ones.
+            weights: Of scorers, by name, over the defaults; "appeal" overrides the earned weight.
+            path: A folder to save to. What an interrupted build computed, and what is unchanged since the last
+                build there, is not computed again.
+            progress: Called as the work goes on.
+
+        Raises:
+            ModelError: A model can't be had.
+            TemplateError: A template can't be used.
+            BadIndex: The path holds something else.
+        """
+        library = Library.load(prompts)
+        bi_encoder = (
+            encoder if isinstance(encoder, Encoder) else Encoder.load(resolve(encoder), device=device, dtype=dtype)
+        )
+        generator = language_model
+        if isinstance(generator, str):
+            generator = LanguageModel.load(resolve(generator), device=device, dtype=dtype)
+        built = indexing.build(
+            catalogue,
+            encoder=bi_encoder,
+            language_model=generator,
+            library=library,
+            path=path,
+            progress=progress,
+        )
+        return cls(built, encoder=bi_encoder, language_model=generator, library=library, weights=weights)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        encoder: str | Encoder | None = None,
+        language_model: str | LanguageModel | None = None,
+        prompts: Sequence[Path | str] = (),
+        weights: Mapping[str, float] | None = None,
+        device: str = "cpu",
+        dtype: str = "float32",
+    ) -> Recommender:
+        """Open an index that :meth:`build` or :meth:`save` wrote; its models load when first needed.
+
+        Args:
+            encoder: The model it was built with, if it goes by another name here; None for the manifest's.
+            language_model: The same.
+
+        Raises:
+            BadIndex: No index is there, or it is damaged.
+            IndexMismatch: It was built with another model or other templates.
+            ModelError: A model can't be had.
+        """
+        library = Library.load(prompts)
+        built = indexing.Index.load(path, library=library)
+        source = Path(path)
+
+        def lazily(given: Any, role: str, load: Callable[..., Any]) -> Any:
+            expected = built.manifest[role]
+            if expected is None:
+                return None
+            model = given or expected["name"]
+            resolved = resolve(model) if isinstance(model, str) else model
+            _check_model(source, role, expected, resolved)
+            return (lambda: load(resolved, device=device, dtype=dtype)) if isinstance(model, str) else model
+
+        return cls(
+            built,
+            encoder=lazily(encoder, "encoder", Encoder.load),
+            language_model=lazily(language_model, "language_model", LanguageModel.load),
+            library=library,
+            weights=weights,
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the index to a folder, in one step."""
+        self.index.save(path)
+
+    def add(self, items: Iterable[Item], *, progress: Progress | None = None) -> Recommender:
+        """Return a recommender whose catalogue also holds these items; only their texts are computed.
+
+        An item with a known id replaces the one there.
+        """
+        catalogue = self.index.catalogue.with_items(items)
+        built = indexing.build(
+            catalogue,
+            encoder=self.encoder,
+            language_model=self.language_model if self.index.appeal is not None else None,
+            library=self.library,
+            previous=self.index,
+            progress=progress,
+        )
+        given = {name: weight for name, weight in self.weights.items() if weight != self._default_weights.get(name)}
+        return Recommender(
+            built,
+            encoder=self._encoder,
+            language_model=self._language_model,
+            library=self.library,
+            weights=given,
+        )
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What is ranked."""
+        return self.index.catalogue
+
+    @property
+    def encoder(self) -> Encoder:
+        """The bi-encoder, loaded now if it wasn't."""
+        if not isinstance(self._encoder, Encoder):
+            self._encoder = self._encoder()
+        return self._encoder
+
+    @property
+    def language_model(self) -> LanguageModel | None:
+        """The language model, loaded now if it wasn't; None for an index without one."""
+        if self._language_model is not None and not isinstance(self._language_model, LanguageModel):
+            self._language_model = self._language_model()
+        return self._language_model
+
+    def recommend(
+        self,
+        profile: Profile | None = None,
+        *,
+        context: Context | None = None,
+        k: int = 10,
+        where: Mapping[str, Any] | None = None,
+        exclude: Iterable[str] = (),
+        candidates: Iterable[str] | None = None,
+        language: int = 0,
+    ) -> Recommendations:
+        """Rank the catalogue for one person.
+
+        Args:
+            profile: What is known; nothing at all is fine, and then appeal alone ranks.
+            context: The circumstances of this request.
+            k: How many items; fewer come back if fewer are eligible.
+            where: Conditions on attributes, as for :meth:`Catalogue.select`.
+            exclude: Ids that must not come back. Items that the profile names don't come back either, unless
+                they are among ``candidates``.
+            candidates: Ids to rank; None for the whole catalogue.
+            language: How many of the best the language model reads again with the task description; 0 for
+                none. It takes some tens of milliseconds a candidate.
+
+        Raises:
+            ProfileError: ``k``, ``language`` or ``where`` can't be used.
+            UnknownItem: An id that the catalogue doesn't hold.
+        """
+        profile = profile if profile is not None else Profile()
+        k, language = _count(k, "k", least=1), _count(language, "language", least=0)
+        query, notes = self._query(profile, context)
+        rows = self._eligible(query, profile, where, exclude, candidates)
+        parts = self._parts(query, rows)
+        fused = weighted_sum({n: s for n, (_, s) in parts.items()}, self._weights_for(query), len(rows))
+        reason = self._fallback(query, parts, rows)
+        if language and len(rows):
+            best = top(fused, self._ties[rows], max(k, language))
+            rows, fused, reason = rows[best], fused[best], reason
+            parts = {name: (raw[best], standardised[best]) for name, (raw, standardised) in parts.items()}
+            fused, reason = self._reread(query, rows, fused, parts, reason)
+        ranked = self._ranked(rows, fused, parts, self._weights_for(query), k)
+        return Recommendations(
+            ranked,
+            description=query.description,
+            template_hash=self.library.hash(),
+            models=self._models_used("language" in parts),
+            degraded=bool(reason),
+            fallback_reason=reason,
+            notes=notes,
+        )
+
+    def score(
+        self, profile: Profile, rows: NDArray[np.int64] | None = None, *, context: Context | None = None
+    ) -> NDArray[np.float64]:
+        """Return the fused scores of these catalogue rows, or of the whole catalogue, in their order.
+
+        No row is excluded and the language model isn't asked. Shape: ``(rows,)``.
+        """
+        query, _ = self._query(profile, context)
+        rows = np.arange(len(self.catalogue)) if rows is None else np.asarray(rows, np.int64)
+        parts = self._parts(query, rows)
+        return weighted_sum({n: s for n, (_, s) in parts.items()}, self._weights_for(query), len(rows))
+
+    def audience(self, item_id: str, profiles: Mapping[str, Profile]) -> list[Suitability]:
+        """Return which profiles an item suits, best first: where it stands in each one's list.
+
+        Raises:
+            UnknownItem: The catalogue doesn't hold it; :meth:`add` it first.
+        """
+        row = self.catalogue.row(item_id)
+        found = []
+        for name, profile in profiles.items():
+            scores = self.score(profile)
+            rank = 1 + int((scores > scores[row]).sum())
+            found.append(Suitability(name, rank, len(scores), float(scores[row])))
+        return sorted(found, key=lambda suit: (suit.rank, suit.name))
+
+    # From a profile to a query ------------------------------------------------------------------------------
+
+    def _query(self, profile: Profile, context: Context | None) -> tuple[Query, tuple[str, ...]]:
+        liked, liked_phrases, notes = self._stated(profile.likes, "likes")
+        disliked, disliked_phrases, more = self._stated(profile.dislikes, "dislikes")
+        past = self.catalogue.rows([event.item for event in profile.events])
+        past = np.array(list(dict.fromkeys(int(row) for row in past if row not in {*liked, *disliked})), np.int64)
+        weight = HISTORY_WEIGHT if liked or liked_phrases else 1.0
+        texts = self._said(profile, context)
+        phrases = (*liked_phrases, *disliked_phrases)
+        query = Query(
+            liked=np.array([*liked, *past], np.int64),
+            liked_weights=np.array([1.0] * len(liked) + [weight] * len(past)),
+            disliked=np.array(disliked, np.int64),
+            liked_phrases=liked_phrases,
+            disliked_phrases=disliked_phrases,
+            texts=texts,
+            vectors=self._vectors([*texts.values(), *phrases]),
+            description=self._description(profile, context),
+        )
+        return query, (*notes, *more)
+
+    def _stated(self, values: Sequence[str], what: str) -> tuple[list[int], tuple[str, ...], list[str]]:
+        """Tell items, by id or exact title, from phrases; a word that is neither is an error."""
+        rows: list[int] = []
+        phrases: list[str] = []
+        notes: list[str] = []
+        for value in values:
+            row = self._find(value)
+            if row is not None:
+                rows.append(row)
+            elif " " in value or (not value.isdigit() and value.casefold() in self._words):
+                phrases.append(value)
+                notes.append(f"{what} names {_short(value)}, which is no item's id or title: read as a phrase")
+            else:
+                self._unknown(value, what)
+        return list(dict.fromkeys(rows)), tuple(dict.fromkeys(phrases)), notes
+
+    def _unknown(self, value: str, what: str) -> None:
+        try:
+            self.catalogue.row(value)
+        except UnknownItem as problem:
+            raise UnknownItem(
+                f"a profile's {what}: {problem} (a phrase of several words, or of the catalogue's own, needs no item)"
+            ) from None
+
+    def _find(self, value: str) -> int | None:
+        if value in self.catalogue:
+            return self.catalogue.row(value)
+        return self._rows_by_title.get(tidy_title(value).casefold())
+
+    @cached_property
+    def _rows_by_title(self) -> Mapping[str, int]:
+        """Rows by tidied title, without titles that several items share."""
+        found: dict[str, int] = {}
+        shared: set[str] = set()
+        for row, item in enumerate(self.catalogue.items):
+            title = tidy_title(item.title).casefold()
+            if title in found or not title:
+                shared.add(title)
+            found[title] = row
+        return {title: row for title, row in found.items() if title not in shared}
+
+    @cached_property
+    def _words(self) -> frozenset[str]:
+        """The catalogue's own words."""
+        return frozenset(word.strip(".,:;()'\"!?") for text in self.index.documents for word in text.casefold().split())
+
+    def _said(self, profile: Profile, context: Context | None) -> dict[str, str]:
+        kind = self.catalogue.kind
+        texts = {
+            "text": self.library.describe_profile(Profile(text=profile.text), kind=kind).text,
+            "about": self.library.describe_profile(Profile(attributes=profile.attributes), kind=kind).text,
+            "context": ", ".join(self.library.fields.of_context(context)) if context else "",
+        }
+        return {view: text for view, text in texts.items() if text}
+
+    def _description(self, profile: Profile, context: Context | None) -> str:
+        def title_of(value: str) -> str | None:
+            row = self._find(value)
+            return None if row is None else self.catalogue[row].title
+
+        found = self.library.describe_profile(profile, kind=self.catalogue.kind, titles=title_of, context=context)
+        return found.text
+
+    def _vectors(self, texts: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:
+        new = [text for text in dict.fromkeys(texts) if text not in self._texts]
+        if new:
+            encoded = self.index.centre(self.encoder.encode(new, role="query"))
+            self._texts.update(zip(new, encoded, strict=True))
+        found = {text: self._texts[text] for text in texts}
+        while len(self._texts) > _TEXTS_KEPT:
+            self._texts.popitem(last=False)
+        return found
+
+    # From a query to a ranking ------------------------------------------------------------------------------
+
+    def _eligible(
+        self,
+        query: Query,
+        profile: Profile,
+        where: Mapping[str, Any] | None,
+        exclude: Iterable[str],
+        candidates: Iterable[str] | None,
+    ) -> NDArray[np.int64]:
+        for name, ids in (("exclude", exclude), ("candidates", candidates)):
+            if isinstance(ids, str):
+                raise ProfileError(f"{name} is the text {ids!r}: expected a list of item ids; write [{ids!r}]")
+        eligible = np.zeros(len(self.catalogue), bool)
+        if candidates is None:
+            eligible[:] = True
+            eligible[query.liked] = False
+            eligible[query.disliked] = False
+            eligible[self.catalogue.rows([event.item for event in profile.events])] = False
+        else:
+            eligible[self.catalogue.rows(list(candidates))] = True
+        eligible[self.catalogue.rows(list(exclude))] = False
+        if where is not None:
+            eligible &= self.catalogue.select(where)
+        return np.flatnonzero(eligible)
+
+    def _parts(
+        self, query: Query, rows: NDArray[np.int64]
+    ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Return each scorer's raw and standardised scores, without those that abstain on all."""
+        raw = {scorer.name: scorer.score(query, rows) for scorer in self._scorers}
+        return {name: (scores, standardise(scores)) for name, scores in raw.items() if np.isfinite(scores).any()}
+
+    def _weights_for(self, query: Query) -> dict[str, float]:
+        """Return the weights, with what the user says and likes sharing one unit between them."""
+        weights = dict(self.weights)
+        there = {"liked": len(query.liked) or len(query.liked_phrases), "text": "text" in query.texts}
+        present = [name for name in there if there[name]]
+        share = sum(weights[name] for name in present)
+        for name in present:
+            weights[name] /= max(1.0, share)
+        return weights
+
+    def _reread(
+        self,
+        query: Query,
+        rows: NDArray[np.int64],
+        fused: NDArray[np.float64],
+        parts: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
+        reason: str,
+    ) -> tuple[NDArray[np.float64], str]:
+        model = self.language_model
+        if model is None:
+            return fused, reason or "the index has no language model: ranked without it"
+        raw = Language(model, self.catalogue, self.library).score(query, rows)
+        if not np.isfinite(raw).any():
+            return fused, reason
+        parts["language"] = (raw, standardise(raw))
+        return fused + self.weights["language"] * parts["language"][1], reason
+
+    def _ranked(
+        self,
+        rows: NDArray[np.int64],
+        fused: NDArray[np.float64],
+        parts: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
+        weights: Mapping[str, float],
+        k: int,
+    ) -> tuple[Recommendation, ...]:
+        ranked = []
+        for rank, place in enumerate(top(fused, self._ties[rows], k), 1):
+            item = self.catalogue[int(rows[place])]
+            given = {
+                name: Part(float(raw[place]), float(scores[place]), weights.get(name, 0.0))
+                for name, (raw, scores) in parts.items()
+            }
+            ranked.append(
+                Recommendation(
+                    item.id, tidy_title(item.title), float(fused[place]), rank, MappingProxyType(given), item
+                )
+            )
+        return tuple(ranked)
+
+    def _fallback(self, query: Query, parts: Mapping[str, Any], rows: NDArray[np.int64]) -> str:
+        if len(rows) == 0:
+            return "no item is eligible: the filters, exclusions and candidates leave none"
+        if set(parts) - {"appeal"}:
+            return ""
+        told = "nothing that tells items apart" if query.description else "nothing"
+        if "appeal" in parts:
+            return f"{told} is known of the user: ranked by appeal alone"
+        return f"{told} is known of the user and the index has no appeal prior: the order is arbitrary"
+
+    def _models_used(self, language: bool) -> Mapping[str, str]:
+        roles = ["encoder", *(["language_model"] if self.index.appeal is not None or language else [])]
+        used = [self.index.manifest[role] for role in roles if self.index.manifest[role]]
+        return {model["name"]: model["hash"] for model in used}
+
+    @property
+    def _default_weights(self) -> dict[str, float]:
+        return _checked_weights(self.index, {})
+
+
+def _checked_weights(index: Index, given: Mapping[str, float]) -> dict[str, float]:
+    earned = {"appeal": earned_weight(index.appeal.knowledge)} if index.appeal is not None else {"appeal": 0.0}
+    known = {**DEFAULT_WEIGHTS, **earned}
+    for name, weight in given.items():
+        if name not in known:
+            raise ProfileError(f"no scorer is named {name!r}: expected one of {', '.join(sorted(known))}")
+        if not isinstance(weight, (int, float)) or not np.isfinite(weight) or weight < 0:
+            raise ProfileError(f"the weight of {name!r} is {weight!r}: expected a number >= 0")
+    return {**known, **{name: float(weight) for name, weight in given.items()}}
+
+
+def _check_model(path: Path, role: str, expected: Mapping[str, str], model: ResolvedModel | Any) -> None:
+    if model.hash != expected["hash"]:
+        raise IndexMismatch(
+            f"{path} was built with the {role.replace('_', ' ')} {expected['name']!r} ({expected['hash'][:12]}), but"
+            f" {model.name!r} is {model.hash[:12]}: name that model, or run `coldstart index` again with this one"
+        )
+
+
+def _count(value: Any, name: str, *, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ProfileError(f"{name} is {value!r}: expected a whole number >= {least}")
+    return int(value)
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -1,0 +1,105 @@
+"""Relevance: how close an item is to what the user likes and says, in the bi-encoder's space."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from coldstart.index import Index
+from coldstart.scoring import Query
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SHARPNESS = 6.0
+"""Inverse temperature of the soft maximum over liked things: 0 is their mean, infinity the closest one."""
+
+_BLOCK = 4_000_000  # similarities held at once: 16 MB
+
+
+class Said:
+    """Closeness to one text of the request: the cosine of centred vectors, in [-1, 1].
+
+    Abstains when the request has no such text.
+    """
+
+    def __init__(self, index: Index, view: str) -> None:
+        self.name = view
+        self._index = index
+
+    def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the cosine of each row with the view's text."""
+        vector = query.vectors.get(query.texts.get(self.name, ""))
+        if vector is None:
+            return np.full(len(rows), np.nan)
+        return (self._index.centred[rows] @ vector).astype(np.float64)
+
+
+class Liked:
+    """Closeness to the things a user likes: a soft maximum of the cosines, in [-1, 1].
+
+    ``1/s * log(sum_i w_i exp(s * cos_i) / sum_i w_i)`` with ``s`` = :data:`SHARPNESS`: a user has several
+    tastes, and an item that fits one of them well should beat one that fits all of them a little.
+    """
+
+    name = "liked"
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
+    def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the soft maximum for each row."""
+        phrases = [query.vectors[phrase] for phrase in query.liked_phrases]
+        weights = np.concatenate([query.liked_weights, np.ones(len(phrases))])
+        return closeness(self._index, rows, query.liked, phrases, weights)
+
+
+class Disliked:
+    """How much closer an item is to what the user dislikes than to what they like; <= 0, and 0 for most items.
+
+    Only the excess counts: people know and rate what is near their taste, so that a dislike among many likes says
+    more of the one item than of its neighbourhood.
+    """
+
+    name = "disliked"
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._liked = Liked(index)
+
+    def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the negated excess for each row."""
+        phrases = [query.vectors[phrase] for phrase in query.disliked_phrases]
+        weights = np.ones(len(query.disliked) + len(phrases))
+        bad = closeness(self._index, rows, query.disliked, phrases, weights)
+        good = self._liked.score(query, rows)
+        return np.minimum(0.0, np.where(np.isnan(good), 0.0, good) - bad)
+
+
+def closeness(
+    index: Index,
+    rows: NDArray[np.int64],
+    examples: NDArray[np.int64],
+    phrases: list[NDArray[np.float32]],
+    weights: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the weighted soft maximum of each row's cosines with examples; NaN if there are none.
+
+    Args:
+        examples: Rows of items.
+        phrases: Centred unit vectors of texts.
+        weights: Of the examples, then the phrases; > 0.
+    """
+    if len(weights) == 0:
+        return np.full(len(rows), np.nan)
+    targets = np.concatenate([index.centred[examples], np.array(phrases, np.float32).reshape(-1, index.mean.size)])
+    scaled = (targets * np.float32(SHARPNESS)).T
+    offsets = np.log(weights / weights.sum())
+    found = np.empty(len(rows))
+    block = max(1, _BLOCK // len(weights))
+    for start in range(0, len(rows), block):
+        similar = index.centred[rows[start : start + block]] @ scaled
+        # Cosines are within 1, so that no exponent passes SHARPNESS: nothing to guard against.
+        found[start : start + block] = np.log(np.exp(similar) @ np.exp(offsets)) / SHARPNESS
+    return found
