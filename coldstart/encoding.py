@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int], None]
 """Called with the number of texts just done."""
+
+_ROLES: Mapping[str, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
+"""Under which names models keep the prompt of a role, as sentence-transformers looks for it."""
 
 _BATCH_TOKENS = 4096
 _BATCH_TEXTS = 64
@@ -33,7 +36,7 @@ class Encoder:
         self.model = model.eval()
         self.name = name
         self.hash = content_hash
-        self._prompts = {k: v for k, v in (model.prompts or {}).items() if v}
+        self._prompts = {role: _prompt(model.prompts or {}, names) for role, names in _ROLES.items()}
 
     @classmethod
     def load(cls, resolved: ResolvedModel, *, device: str = "cpu", dtype: str = "float32") -> Encoder:
@@ -93,13 +96,12 @@ class Encoder:
             role: What the texts are to a model that tells queries from documents.
             progress: Called after each batch with the number of texts done.
         """
-        prefix = self._prompts.get(role, "")
         unique = list(dict.fromkeys(texts))
         place = {text: row for row, text in enumerate(unique)}
         vectors = np.zeros((len(unique), self.dimension), np.float32)
         order = sorted(range(len(unique)), key=lambda row: len(unique[row]), reverse=True)
         for rows in self._batches(unique, order):
-            vectors[rows] = self._forward([prefix + unique[row] for row in rows])
+            vectors[rows] = self._forward([unique[row] for row in rows], self._prompts[role])
             if progress is not None:
                 progress(len(rows))
         if progress is not None and len(texts) > len(unique):
@@ -119,13 +121,18 @@ class Encoder:
             room -= 1
         return batches
 
-    def _forward(self, texts: list[str]) -> NDArray[np.float32]:
+    def _forward(self, texts: list[str], prompt: str | None) -> NDArray[np.float32]:
         import torch
 
         with torch.inference_mode():
-            features: dict[str, Any] = self.model.preprocess(texts)
+            features: dict[str, Any] = self.model.preprocess(texts, prompt=prompt)
             features = {k: v.to(self.model.device) if hasattr(v, "to") else v for k, v in features.items()}
             embeddings = self.model(features)["sentence_embedding"].float()
             unit = torch.nn.functional.normalize(embeddings, dim=1)
         result: NDArray[np.float32] = unit.cpu().numpy()
         return result
+
+
+def _prompt(prompts: Mapping[str, str], names: Sequence[str]) -> str | None:
+    """Return the first of the named prompts that a model has; None for one without, or with an empty one."""
+    return next((prompts[name] for name in names if prompts.get(name)), None)

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
-        "liked": 1.0,
+        "liked": 0.5,
+        "taste": 0.5,
         "text": 1.0,
-        "about": 0.1,
+        "about": 0.03,
         "context": 0.2,
         "disliked": 0.3,
         "lexical": 0.4,
@@ -65,7 +66,7 @@ def top(scores: NDArray[np.float64], ties: NDArray[np.uint64], k: int) -> NDArra
         k: As many as wanted; all if there are fewer.
     """
     k = min(k, len(scores))
-    if k < len(scores):
+    if 0 < k < len(scores):
         cut = np.partition(scores, len(scores) - k)[len(scores) - k]
         places = np.flatnonzero(scores >= cut)
     else:

@@ -32,12 +32,10 @@ class Likelihoods:
 
     Attributes:
         total: Log-probability of the whole continuation, in nats.
-        first: Log-probability of its first token.
         tokens: Its number of tokens; 0 for an empty one, whose ``total`` is 0.
     """
 
     total: NDArray[np.float64]
-    first: NDArray[np.float64]
     tokens: NDArray[np.int64]
 
     @property
@@ -90,7 +88,12 @@ class LanguageModel:
         try:
             with quiet():
                 tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-                model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), local_files_only=True)
+                model: Any
+                model, found = AutoModelForCausalLM.from_pretrained(
+                    folder, dtype=getattr(torch, dtype), local_files_only=True, output_loading_info=True
+                )
+            if lacking := sorted(found["missing_keys"]):  # transformers fills them with random numbers
+                raise ValueError(f"it has no weights for {lacking[0]} and {len(lacking) - 1} more")
         except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as problem:
             raise ModelError(
                 f"{folder} can't be loaded as a language model ({problem}): expected a causal language model of"
@@ -112,9 +115,31 @@ class LanguageModel:
             continuations: As they follow the prompt, usually with a leading space.
             progress: Called after each batch with the number of continuations done.
         """
+        rows = self.log_probabilities(prompt, continuations, progress=progress)
+        return Likelihoods(np.array([row.sum() for row in rows]), np.array([len(row) for row in rows], np.int64))
+
+    def log_probabilities(
+        self, prompt: str, continuations: Sequence[str], *, progress: Progress | None = None
+    ) -> list[NDArray[np.float64]]:
+        """Return the log-probability of each token of each continuation, in nats. Shapes: ``(tokens,)``.
+
+        Arguments as for :meth:`likelihoods`; the tokens are those of :meth:`tokenize`.
+        """
         prefix = self._read(self._prompt_ids(prompt))
-        rows = [self._continuation_ids(prompt, text) for text in continuations]
-        return self._score(prefix, rows, progress)
+        rows = self.tokenize(prompt, continuations)
+        found = [np.zeros(len(row)) for row in rows]
+        for batch in self._batches([len(row) for row in rows]):
+            kept = [row for row in batch if rows[row]]
+            if kept:
+                for row, values in zip(kept, self._score(prefix, [rows[row] for row in kept]), strict=True):
+                    found[row] = values
+            if progress is not None:
+                progress(len(batch))
+        return found
+
+    def tokenize(self, prompt: str, continuations: Sequence[str]) -> list[list[int]]:
+        """Return the tokens of each continuation as it stands after the prompt."""
+        return [self._continuation_ids(prompt, text) for text in continuations]
 
     def log_odds(self, prompt: str, questions: Sequence[str], *, yes: str, no: str) -> NDArray[np.float64]:
         """Return how much the model prefers ``yes`` to ``no`` after each question, in nats; 0 means undecided.
@@ -138,18 +163,15 @@ class LanguageModel:
                 " in their first token"
             )
         prefix = self._read(self._prompt_ids(prompt))
-        rows = [self._continuation_ids(prompt, text) for text in questions]
-        odds = np.zeros(len(rows))
-        base = float(prefix.next_log_probabilities[yes_id[0]] - prefix.next_log_probabilities[no_id[0]])
+        rows = self.tokenize(prompt, questions)
+        undecided = prefix.next_log_probabilities
+        odds = np.full(len(rows), float(undecided[yes_id[0]] - undecided[no_id[0]]))
         for batch in self._batches([len(row) for row in rows]):
-            if not rows[batch[-1]]:
-                odds[batch] = base
-                continue
-            lengths = [len(rows[row]) for row in batch]
-            logits = self._forward(prefix, [rows[row] for row in batch])
-            for place, (row, length) in enumerate(zip(batch, lengths, strict=True)):
-                last = logits[place, length - 1]
-                odds[row] = float(last[yes_id[0]] - last[no_id[0]])
+            kept = [row for row in batch if rows[row]]
+            if kept:
+                logits = self._forward(prefix, [rows[row] for row in kept])
+                last = logits[range(len(kept)), [len(rows[row]) - 1 for row in kept]]
+                odds[kept] = (last[:, yes_id[0]] - last[:, no_id[0]]).double().cpu().numpy()
         return odds
 
     def chat(self, text: str) -> str:
@@ -195,45 +217,28 @@ class LanguageModel:
             return self._prefixes[ids]
         with torch.inference_mode():
             out = self.model(torch.tensor([ids], device=self.model.device), use_cache=True)
-            prefix = _Prefix(ids, out.past_key_values, torch.log_softmax(out.logits[0, -1].float(), -1))
+            prefix = _Prefix(ids, getattr(out, "past_key_values", None), torch.log_softmax(out.logits[0, -1].float(), -1))
         self._prefixes[ids] = prefix
         while len(self._prefixes) > _PREFIXES_KEPT:
             self._prefixes.popitem(last=False)
         return prefix
 
-    def _score(self, prefix: _Prefix, rows: Sequence[Sequence[int]], progress: Progress | None) -> Likelihoods:
-        tokens = np.array([len(row) for row in rows], np.int64)
-        first = np.zeros(len(rows))
-        total = np.zeros(len(rows))
-        for batch in self._batches(tokens):
-            if tokens[batch[0]] > 0:
-                kept = [row for row in batch if tokens[row] > 0]
-                first[kept], rest = self._score_batch(prefix, [rows[row] for row in kept])
-                total[kept] = first[kept] + rest
-            if progress is not None:
-                progress(len(batch))
-        return Likelihoods(total, first, tokens)
-
-    def _score_batch(
-        self, prefix: _Prefix, rows: Sequence[Sequence[int]]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the first token's log-probability and the sum of the others'. Shapes: ``(rows,)``."""
+    def _score(self, prefix: _Prefix, rows: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
+        """Return each token's log-probability for rows of at least one token, the longest first."""
         import torch
 
-        first = prefix.next_log_probabilities[torch.tensor([row[0] for row in rows])].double()
-        rest = torch.zeros(len(rows), dtype=torch.float64)
-        longest = max(len(row) for row in rows)
+        longest = len(rows[0])
+        found = torch.zeros((len(rows), longest), dtype=torch.float64)
+        first = torch.tensor([row[0] for row in rows], device=prefix.next_log_probabilities.device)
+        found[:, 0] = prefix.next_log_probabilities[first].double().cpu()
         if longest > 1:
-            logits = self._forward(prefix, [list(row[:-1]) for row in rows])
+            logits = self._forward(prefix, [row[:-1] for row in rows])
             targets = torch.zeros((len(rows), longest - 1), dtype=torch.long)
-            real = torch.zeros((len(rows), longest - 1), dtype=torch.bool)
             for place, row in enumerate(rows):
                 targets[place, : len(row) - 1] = torch.tensor(row[1:], dtype=torch.long)
-                real[place, : len(row) - 1] = True
             chosen = logits.gather(2, targets.to(logits.device)[..., None])[..., 0]
-            surprise = (chosen - logits.logsumexp(-1)).cpu().double()
-            rest = (surprise * real).sum(1)
-        return first.cpu().numpy(), rest.numpy()
+            found[:, 1:] = (chosen - logits.logsumexp(-1)).double().cpu()
+        return [values[: len(row)].numpy() for values, row in zip(found, rows, strict=True)]
 
     def _forward(self, prefix: _Prefix, rows: Sequence[Sequence[int]]) -> Tensor:
         """Return the logits after each token of rows that continue a prefix, padded on the right.
@@ -277,7 +282,8 @@ def _can_branch(cache: Any) -> bool:
     """Whether one read prompt's cache can be shared by many continuations (attention caches; not state spaces)."""
     from transformers import DynamicCache
 
-    return isinstance(cache, DynamicCache)
+    # A state space's layers sit in a DynamicCache too; they can't be repeated, nor go on with several tokens at once.
+    return isinstance(cache, DynamicCache) and not any(hasattr(layer, "recurrent_states") for layer in cache.layers)
 
 
 def model_hashes(*models: Any) -> Mapping[str, str]:

@@ -11,9 +11,12 @@ import contextlib
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import os
 import uuid
+import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -39,7 +42,15 @@ FORMAT = 1
 KNOWLEDGE_SAMPLE = 400
 """Items on which the language model's knowledge of a catalogue is measured."""
 
+_PAIRS_SAMPLE = 20_000
+_KNOWN_TOKENS = 32
 _CHUNK = 1024
+_FILES = ("catalogue", "vectors", "rows")
+_KEYS = frozenset(
+    ("format", "kind", "items", "catalogue", "dimension", "templates", "knowledge", "encoder", "language_model", "files")
+)
+_READS = 5
+_UNREADABLE = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile)
 _SHRINK_MEAN = 10.0
 
 
@@ -59,8 +70,7 @@ class AppealEvidence:
         prompts: The prompts' names, in the order of the columns.
         total: Log-probability of the title, in nats; NaN where it has no words. Shape: ``(items, prompts)``.
         tokens: Tokens of the title. Shape: ``(items,)``.
-        knowledge: How many nats a token the first prompt's mention of the kind helps the model to go on with a
-            title, on a sample of the catalogue: about 1 where it has read of the items, about 0 where it hasn't.
+        knowledge: How well the model knows the catalogue: see :func:`_knowledge`.
     """
 
     prompts: tuple[str, ...]
@@ -136,10 +146,10 @@ class Index:
             IndexMismatch: It was built with other templates.
         """
         folder = Path(path)
-        manifest = read_manifest(folder)
-        catalogue = _read_catalogue(_get(folder, manifest, "catalogue"), manifest, folder)
-        vectors = np.load(io.BytesIO(_get(folder, manifest, "vectors")), allow_pickle=False)
-        rows = _Rows.from_bytes(_get(folder, manifest, "rows"))
+        manifest, files = _read(folder)
+        catalogue = _read_catalogue(files["catalogue"], manifest, folder)
+        vectors = np.load(io.BytesIO(files["vectors"]), allow_pickle=False)
+        rows = _Rows.from_bytes(files["rows"])
         if vectors.shape != (len(catalogue), manifest["dimension"]):
             raise BadIndex(f"{folder} holds vectors of shape {vectors.shape} for {len(catalogue)} items: index again")
         now = template_hash(library)
@@ -172,6 +182,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise BadIndex(f"{folder / 'manifest.json'} can't be read ({problem}): index again") from problem
     if newer:
         raise BadIndex(f"{folder} has format {manifest['format']}, but this version reads up to {FORMAT}: upgrade")
+    if lacking := sorted(_KEYS - manifest.keys()):
+        raise BadIndex(f"{folder / 'manifest.json'} lacks {', '.join(lacking)}: index again")
     return dict(manifest)
 
 
@@ -207,8 +219,10 @@ def build(
         store.take(previous.manifest, previous.vectors, previous._rows, models)
     documents = _documents(catalogue, library, encoder.count_tokens, encoder.max_tokens)
     vectors = store.fill("vectors", documents, encoder.encode, progress, width=encoder.dimension, task="item vectors")
+    knowledge = None
     if language_model is not None:
         _fill_appeal(catalogue, library, language_model, store, progress)
+        knowledge = _knowledge(catalogue, library, language_model, store, progress)
     manifest = {
         "format": FORMAT,
         "kind": catalogue.kind,
@@ -216,6 +230,7 @@ def build(
         "catalogue": catalogue.hash,
         "dimension": encoder.dimension,
         "templates": template_hash(library),
+        "knowledge": knowledge,
         **models,
     }
     rows = store.rows(documents, _titles(catalogue, library))
@@ -237,16 +252,15 @@ def _assemble(
     documents = documents or rows.documents
     appeal = None
     if manifest["language_model"] is not None:
-        prompts, neutral = _appeal_prompts(catalogue, library)
-        likelihoods = {prompt: rows.likelihoods[prompt.section] for prompt in (*prompts, neutral)}
-        total = np.stack([likelihoods[prompt][:, 0] for prompt in prompts], 1)
-        tokens = likelihoods[prompts[0]][:, 2]
+        prompts, _ = _appeal_prompts(catalogue, library)
+        total = np.stack([rows.likelihoods[prompt.section][:, 0] for prompt in prompts], 1)
+        tokens = rows.likelihoods[prompts[0].section][:, 1]
         known = tokens > 0
         appeal = AppealEvidence(
             tuple(prompt.name for prompt in prompts),
             np.where(known[:, None], total, np.nan),
             np.where(known, tokens, 0).astype(np.int64),
-            _knowledge(likelihoods[prompts[0]], likelihoods[neutral]),
+            float(manifest["knowledge"]),
         )
     return Index(catalogue, documents, vectors, appeal, manifest, rows)
 
@@ -301,29 +315,50 @@ def _fill_appeal(
     catalogue: Catalogue, library: Library, model: LanguageModel, store: _Store, progress: Progress | None
 ) -> None:
     titles = _titles(catalogue, library)
-    prompts, neutral = _appeal_prompts(catalogue, library)
-    sample = sorted(set(titles) - {""}, key=_key)[:KNOWLEDGE_SAMPLE]
-    work = [*((prompt, titles) for prompt in prompts), (neutral, sample)]
-    for number, (prompt, texts) in enumerate(work, 1):
+    prompts, _ = _appeal_prompts(catalogue, library)
+    for number, prompt in enumerate(prompts, 1):
 
         def score(texts: Sequence[str], *, progress: Callable[[int], None], prompt: _Prompt = prompt) -> Any:
             found = model.likelihoods(prompt.written(model), texts, progress=progress)
-            return np.stack([found.total, found.first, found.tokens.astype(float)], 1)
+            return np.stack([found.total, found.tokens.astype(float)], 1)
 
-        store.fill(prompt.section, texts, score, progress, width=3, task=f"appeal {number}/{len(work)}")
+        store.fill(prompt.section, titles, score, progress, width=2, task=f"appeal {number}/{len(prompts)}")
 
 
-def _knowledge(prompted: NDArray[np.float64], neutral: NDArray[np.float64]) -> float:
-    """Return how much the prompt helps with a title's tokens after the first, in nats a token, on the sample.
+def _knowledge(
+    catalogue: Catalogue, library: Library, model: LanguageModel, store: _Store, progress: Progress | None
+) -> float:
+    """Return how much more often the model completes titles once it is told what they are titles of.
 
-    The first token is left out: any prompt tells a title from running text. Titles of one token say nothing.
-    Columns of both: total, first, tokens; NaN outside the sample. Shapes: ``(items, 3)``.
+    The mean gain in probability, from the neutral prompt to the first appeal prompt, of the tokens that only the
+    title itself can suggest: those that follow their predecessor nowhere else in the catalogue. The model's command
+    of the domain's vocabulary ("Cabernet Sauvignon") and of plain language thus doesn't count as knowledge of the
+    items. Measured on a sample that is drawn by hash, so that it hardly changes when items come and go.
     """
-    sampled = (prompted[:, 2] > 1) & np.isfinite(neutral[:, 0])
-    if not sampled.any():
-        return 0.0
-    lift = (prompted[:, 0] - prompted[:, 1]) - (neutral[:, 0] - neutral[:, 1])
-    return float((lift[sampled] / (prompted[sampled, 2] - 1)).mean())
+    prompts, neutral = _appeal_prompts(catalogue, library)
+    before, after = neutral.written(model), prompts[0].written(model)
+    titles = sorted(set(_titles(catalogue, library)) - {""}, key=_key)[:_PAIRS_SAMPLE]
+    tokens = model.tokenize(after, titles)
+    pairs = Counter(pair for row in tokens for pair in itertools.pairwise(row))
+
+    def gain(texts: Sequence[str], *, progress: Callable[[int], None]) -> NDArray[np.float64]:
+        gains = np.zeros((len(texts), _KNOWN_TOKENS))
+        told = model.log_probabilities(after, texts, progress=progress)
+        for row, plain, informed in zip(gains, model.log_probabilities(before, texts), told, strict=True):
+            kept = min(len(plain), len(informed), _KNOWN_TOKENS)
+            row[:kept] = np.exp(informed[:kept]) - np.exp(plain[:kept])
+        return gains
+
+    sample = titles[:KNOWLEDGE_SAMPLE]
+    name = f"knowledge-{neutral.section}-{prompts[0].section}"
+    gains = store.fill(name, sample, gain, progress, width=_KNOWN_TOKENS, task="knowledge of the catalogue")
+    own = [
+        gains[row, place]
+        for row, ids in enumerate(tokens[: len(sample)])
+        for place in range(1, min(len(ids), _KNOWN_TOKENS))
+        if pairs[ids[place - 1], ids[place]] == 1
+    ]
+    return float(np.mean(own)) if own else 0.0
 
 
 # Rows by the hash of their text -------------------------------------------------------------------------------
@@ -403,7 +438,8 @@ class _Store:
         if self.journal is None or not self.journal.is_dir():
             return
         for file in sorted(self.journal.glob("*.npz")):
-            with contextlib.suppress(ValueError, KeyError, OSError), np.load(file, allow_pickle=False) as chunk:
+            data = io.BytesIO(file.read_bytes())
+            with contextlib.suppress(*_UNREADABLE), np.load(data, allow_pickle=False) as chunk:
                 known = self.known.setdefault(file.name.rsplit(".", 2)[0], {})
                 known.update((key.tobytes(), row) for key, row in zip(chunk["keys"], chunk["rows"], strict=True))
 
@@ -442,12 +478,11 @@ class _Store:
     def rows(self, documents: Sequence[str], titles: Sequence[str]) -> _Rows:
         """Return what an index keeps; NaN where nothing was computed."""
         keys = [_key(title) for title in titles]
-        nothing = np.full(3, np.nan)
-        likelihoods = {
-            section: np.array([known.get(key, nothing) for key in keys], np.float64).reshape(-1, 3)
-            for section, known in self.known.items()
-            if section != "vectors"
-        }
+        likelihoods = {}
+        for section, known in self.known.items():
+            if section != "vectors" and known:
+                nothing = np.full(next(iter(known.values())).shape, np.nan)
+                likelihoods[section] = np.array([known.get(key, nothing) for key in keys], np.float64)
         return _Rows(tuple(documents), tuple(titles), likelihoods)
 
     def discard(self) -> None:
@@ -494,7 +529,9 @@ def _read_catalogue(data: bytes, manifest: Mapping[str, Any], folder: Path) -> C
 def _check_target(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise BadIndex(f"{folder} is a file: an index is a folder; name another path")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "manifest.json").exists():
+    # Parts of an index without a manifest are what a kill left of the first save.
+    foreign = folder.is_dir() and not all(_is_ours(path) for path in folder.iterdir())
+    if foreign and not (folder / "manifest.json").exists():
         raise BadIndex(f"{folder} holds other files and no index: name an empty or a new folder")
 
 
@@ -508,13 +545,25 @@ def _put(folder: Path, stem: str, suffix: str, data: bytes) -> dict[str, Any]:
 def _get(folder: Path, manifest: Mapping[str, Any], what: str) -> bytes:
     try:
         entry = manifest["files"][what]
-        data = (folder / entry["name"]).read_bytes()
+        data: bytes = (folder / entry["name"]).read_bytes()
         whole = hashlib.sha256(data).hexdigest() == entry["sha256"]
     except (OSError, KeyError, TypeError) as problem:
         raise BadIndex(f"the {what} of the index in {folder} can't be read ({problem}): index again") from problem
     if not whole:
         raise BadIndex(f"{folder / entry['name']} is damaged: its SHA-256 isn't the manifest's; index again")
     return data
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return the manifest and its files. A save meanwhile may take the files away; then the new manifest's are read."""
+    for attempt in range(_READS):
+        manifest = read_manifest(folder)
+        try:
+            return manifest, {what: _get(folder, manifest, what) for what in _FILES}
+        except BadIndex:
+            if attempt == _READS - 1 or manifest == read_manifest(folder):
+                raise
+    raise AssertionError
 
 
 def _replace(path: Path, data: bytes) -> None:
@@ -532,6 +581,10 @@ def _replace(path: Path, data: bytes) -> None:
 
 def _sweep(folder: Path, *, keep: set[str]) -> None:
     for path in folder.iterdir():
-        ours = path.name.split("-")[0] in {"catalogue", "vectors", "rows"} or path.suffix == ".tmp"
-        if ours and path.name not in keep:
+        if _is_ours(path) and path.name not in keep:
             path.unlink(missing_ok=True)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a save wrote this file, apart from the manifest."""
+    return path.name.split("-")[0] in _FILES or path.name.startswith("manifest.json.")

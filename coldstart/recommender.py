@@ -27,7 +27,7 @@ from coldstart.scoring import VIEWS, Query, Scorer
 from coldstart.scoring.appeal import Appeal, earned_weight
 from coldstart.scoring.language import Language
 from coldstart.scoring.lexical import Lexical
-from coldstart.scoring.relevance import Disliked, Liked, Said
+from coldstart.scoring.relevance import Disliked, Liked, Said, Taste
 from coldstart.wording import tidy_title
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Recommender", "Suitability"]
 
-HISTORY_WEIGHT = 0.3
+HISTORY_WEIGHT = 0.5
 """How much a past item counts beside a stated like; without stated likes, past items count in full."""
 
 _TEXTS_KEPT = 4096
@@ -77,12 +77,14 @@ class Recommender:
     ) -> None:
         self.index = index
         self.library = library or Library.load()
-        self.weights = _checked_weights(index, weights or {})
+        self._given = dict(weights or {})
+        self.weights = _checked_weights(index, self._given)
         self._encoder = encoder
         self._language_model = language_model
         self._texts: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._scorers: tuple[Scorer, ...] = (
             Liked(index),
+            Taste(index),
             *(Said(index, view) for view in VIEWS),
             Disliked(index),
             Lexical(index.documents),
@@ -200,13 +202,23 @@ class Recommender:
             previous=self.index,
             progress=progress,
         )
-        given = {name: weight for name, weight in self.weights.items() if weight != self._default_weights.get(name)}
+        return self._with(built, self._given)
+
+    def reweighted(self, weights: Mapping[str, float]) -> Recommender:
+        """Return a recommender of the same index with these weights over its own; 0 leaves a scorer out.
+
+        Raises:
+            ProfileError: No scorer has that name, or a weight isn't a number >= 0.
+        """
+        return self._with(self.index, {**self._given, **weights})
+
+    def _with(self, index: Index, weights: Mapping[str, float]) -> Recommender:
         return Recommender(
-            built,
+            index,
             encoder=self._encoder,
             language_model=self._language_model,
             library=self.library,
-            weights=given,
+            weights=weights,
         )
 
     @property
@@ -436,7 +448,8 @@ class Recommender:
     def _weights_for(self, query: Query) -> dict[str, float]:
         """Return the weights, with what the user says and likes sharing one unit between them."""
         weights = dict(self.weights)
-        there = {"liked": len(query.liked) or len(query.liked_phrases), "text": "text" in query.texts}
+        likes = len(query.liked) + len(query.liked_phrases) > 0
+        there = {"liked": likes, "taste": likes, "text": "text" in query.texts}
         present = [name for name in there if there[name]]
         share = sum(weights[name] for name in present)
         for name in present:
@@ -496,10 +509,6 @@ class Recommender:
         roles = ["encoder", *(["language_model"] if self.index.appeal is not None or language else [])]
         used = [self.index.manifest[role] for role in roles if self.index.manifest[role]]
         return {model["name"]: model["hash"] for model in used}
-
-    @property
-    def _default_weights(self) -> dict[str, float]:
-        return _checked_weights(self.index, {})
 
 
 def _checked_weights(index: Index, given: Mapping[str, float]) -> dict[str, float]:

@@ -32,8 +32,9 @@ CONVERSION = 1
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep transformers from drawing progress bars while a model loads: the edges draw their own."""
-    from transformers.utils import logging
+    from transformers.utils import logging as untyped
 
+    logging: Any = untyped
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:

@@ -59,7 +59,12 @@ class Dataset:
 
 
 def from_files(
-    items: str | Path, interactions: str | Path, users: str | Path | None = None, kind: str | None = None
+    items: str | Path,
+    interactions: str | Path,
+    users: str | Path | None = None,
+    kind: str | None = None,
+    *,
+    encoding: str | None = None,
 ) -> Dataset:
     """Return the data of one's own files, named after the items' file.
 
@@ -68,15 +73,16 @@ def from_files(
         interactions: See :meth:`Interactions.read`.
         users: What is known of users (see :func:`read_profiles`); nothing if None.
         kind: What one item is called, such as "movie".
+        encoding: Of the files, when it is neither UTF-8 nor UTF-16.
 
     Raises:
         CatalogueError: A file that can't be used.
     """
     return Dataset(
         name=Path(items).name,
-        catalogue=Catalogue.read(items, kind=kind),
-        interactions=Interactions.read(interactions),
-        profiles={} if users is None else read_profiles(users),
+        catalogue=Catalogue.read(items, kind=kind, encoding=encoding),
+        interactions=Interactions.read(interactions, encoding=encoding),
+        profiles={} if users is None else read_profiles(users, encoding=encoding),
     )
 
 
