@@ -27,11 +27,13 @@ def freeze_attributes(attributes: Mapping[str, Any], *, where: str) -> Mapping[s
         where: What the attributes belong to, for the error message.
 
     Raises:
-        ProfileError: A name that isn't text, or a value that is neither a scalar nor a list of them.
+        ProfileError: No mapping, a name that isn't text, or a value that is neither a scalar nor a list of them.
 
     >>> dict(freeze_attributes({"age": 34, "genres": ["noir", None], "city": " "}, where="a profile"))
     {'age': 34, 'genres': ('noir',)}
     """
+    if not isinstance(attributes, Mapping):
+        raise ProfileError(f"the attributes of {where} are {attributes!r}: expected a mapping of names to values")
     frozen: dict[str, Value] = {}
     for name, value in attributes.items():
         if not isinstance(name, str):
@@ -53,7 +55,7 @@ def _freeze_value(value: Any, *, where: str) -> Value | None:
 def _freeze_scalar(value: Any, *, where: str) -> Scalar | None:
     if value is None:
         return None
-    if hasattr(value, "item") and not isinstance(value, (str, bytes)):
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():  # a number of NumPy
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return None
@@ -115,14 +117,14 @@ class Profile:
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
             raise ProfileError(f"a profile's text is {self.text!r}: expected text")
-        if not isinstance(self.attributes, Mapping):
-            raise ProfileError(f"a profile's attributes are {self.attributes!r}: expected a mapping of names to values")
         object.__setattr__(self, "text", self.text.strip())
         object.__setattr__(self, "attributes", freeze_attributes(self.attributes, where="a profile"))
         for name in ("likes", "dislikes"):
             object.__setattr__(self, name, _texts(getattr(self, name), name=name))
         if isinstance(self.history, str):
             raise ProfileError(f"a profile's history is the text {self.history!r}: expected a list of item ids")
+        if not isinstance(self.history, Iterable):
+            raise ProfileError(f"a profile's history is {self.history!r}: expected a list of item ids")
         events = tuple(Interaction("", e) if isinstance(e, str) else e for e in self.history)
         for event in events:
             if not isinstance(event, Interaction):
@@ -143,6 +145,8 @@ class Profile:
 def _texts(values: Iterable[str], *, name: str) -> tuple[str, ...]:
     if isinstance(values, str):
         raise ProfileError(f"a profile's {name} is the text {values!r}: expected a list; write [{values!r}]")
+    if not isinstance(values, Iterable):
+        raise ProfileError(f"a profile's {name} is {values!r}: expected a list of item ids or phrases")
     kept: list[str] = []
     for value in values:
         if not isinstance(value, str):

@@ -26,6 +26,9 @@ DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
 """Weights for any catalogue, in standard deviations of the candidates; appeal's is earned, see ``scoring.appeal``."""
 
 
+_ROUNDING = 1e-6  # scores come from float32 products: equal rows differ by less than this
+
+
 def standardise(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return scores in standard deviations from their mean; 0 where a scorer abstained or tells nothing apart.
 
@@ -36,7 +39,7 @@ def standardise(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     if not known.any():
         return np.zeros(len(scores))
     mean, spread = scores[known].mean(), scores[known].std()
-    if spread <= 1e-12 * max(1.0, abs(mean)):
+    if spread <= _ROUNDING * max(1.0, abs(mean)):
         return np.zeros(len(scores))
     return np.where(known, (np.where(known, scores, mean) - mean) / spread, 0.0)
 

@@ -217,7 +217,9 @@ class LanguageModel:
             return self._prefixes[ids]
         with torch.inference_mode():
             out = self.model(torch.tensor([ids], device=self.model.device), use_cache=True)
-            prefix = _Prefix(ids, getattr(out, "past_key_values", None), torch.log_softmax(out.logits[0, -1].float(), -1))
+            prefix = _Prefix(
+                ids, getattr(out, "past_key_values", None), torch.log_softmax(out.logits[0, -1].float(), -1)
+            )
         self._prefixes[ids] = prefix
         while len(self._prefixes) > _PREFIXES_KEPT:
             self._prefixes.popitem(last=False)

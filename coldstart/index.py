@@ -47,7 +47,18 @@ _KNOWN_TOKENS = 32
 _CHUNK = 1024
 _FILES = ("catalogue", "vectors", "rows")
 _KEYS = frozenset(
-    ("format", "kind", "items", "catalogue", "dimension", "templates", "knowledge", "encoder", "language_model", "files")
+    (
+        "format",
+        "kind",
+        "items",
+        "catalogue",
+        "dimension",
+        "templates",
+        "knowledge",
+        "encoder",
+        "language_model",
+        "files",
+    )
 )
 _READS = 5
 _UNREADABLE = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile)

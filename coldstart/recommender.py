@@ -28,7 +28,7 @@ from coldstart.scoring.appeal import Appeal, earned_weight
 from coldstart.scoring.language import Language
 from coldstart.scoring.lexical import Lexical
 from coldstart.scoring.relevance import Disliked, Liked, Said, Taste
-from coldstart.wording import tidy_title
+from coldstart.wording import plain, tidy_title
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -349,7 +349,7 @@ class Recommender:
             if row is not None:
                 rows.append(row)
             elif " " in value or (not value.isdigit() and value.casefold() in self._words):
-                phrases.append(value)
+                phrases.append(plain(value))
                 notes.append(f"{what} names {_short(value)}, which is no item's id or title: read as a phrase")
             else:
                 self._unknown(value, what)

@@ -1,0 +1,220 @@
+"""Laws that every scorer inherits, and those of each one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from coldstart.entities import Context, Profile
+from coldstart.scoring.appeal import Appeal, earned_weight, prior
+from coldstart.scoring.language import Language
+from coldstart.scoring.lexical import Lexical
+from coldstart.scoring.relevance import Disliked, Liked, Said, Taste
+
+FULL = Profile(
+    text="smoky and malty, for the evening",
+    attributes={"age": 34, "city": "Kandy"},
+    likes=["t03", "t07", "cocoa and malt"],
+    dislikes=["t11", "grass and hay"],
+    history=["t01", "t02", "t05"],
+)
+NOW = Context({"time": "evening", "place": "garden"})
+EVERYTHING = {"text": FULL.text, "attributes": FULL.attributes, "likes": FULL.likes, "dislikes": FULL.dislikes}
+
+
+def without(*names: str) -> Profile:
+    """Return what is known but for some of it."""
+    return Profile(**{name: value for name, value in EVERYTHING.items() if name not in names})
+
+
+class ScorerContract:
+    """Laws every scorer obeys. Subclass it and provide ``make``, and the requests on which it must be ``silent``."""
+
+    make: ClassVar[Callable[..., Any]]
+    silent: ClassVar[Sequence[tuple[Profile, Context | None]]] = ((Profile(), None),)
+    speaks: ClassVar[Profile] = FULL
+    close: ClassVar[float] = 1e-5
+    may_lack_untitled: ClassVar[bool] = False
+
+    @pytest.fixture
+    def scorer(self, world):
+        return type(self).make(world)
+
+    @pytest.fixture
+    def query(self, world):
+        return world.ask(self.speaks, NOW)
+
+    @pytest.fixture
+    def rows(self, world):
+        return np.arange(len(world.index.catalogue))
+
+    def test_a_score_a_row(self, scorer, query, rows):
+        scores = scorer.score(query, rows)
+        assert scores.shape == rows.shape
+        assert scores.dtype == np.float64
+        assert np.isfinite(scores).any()
+
+    def test_scores_follow_their_rows_when_order_changes(self, scorer, query, rows):
+        order = np.random.default_rng(0).permutation(rows)
+        np.testing.assert_allclose(scorer.score(query, order), scorer.score(query, rows)[order], atol=self.close)
+
+    def test_a_batch_scores_like_its_members(self, scorer, query, rows):
+        scores = scorer.score(query, rows)
+        alone = np.concatenate([scorer.score(query, rows[place : place + 1]) for place in rows[:8]])
+        np.testing.assert_allclose(alone, scores[:8], atol=self.close)
+
+    def test_other_rows_change_no_score(self, scorer, query, rows):
+        chosen = np.array([4, 19, 4, 0])
+        np.testing.assert_allclose(scorer.score(query, chosen), scorer.score(query, rows)[chosen], atol=self.close)
+
+    def test_the_same_request_scores_the_same(self, scorer, world, query, rows):
+        again = type(self).make(world)
+        np.testing.assert_array_equal(scorer.score(query, rows), scorer.score(query, rows))
+        np.testing.assert_array_equal(scorer.score(query, rows), again.score(query, rows))
+
+    def test_what_was_saved_scores_the_same_when_loaded(self, scorer, reloaded, query, rows):
+        asked = reloaded.ask(self.speaks, NOW)
+        np.testing.assert_allclose(
+            type(self).make(reloaded).score(asked, rows), scorer.score(query, rows), atol=self.close
+        )
+
+    def test_it_is_silent_on_all_rows_or_on_none(self, scorer, world, query, rows):
+        silent = np.isnan(scorer.score(query, rows))
+        assert not np.delete(silent, world.untitled).any()
+        assert not silent[world.untitled] or self.may_lack_untitled
+
+    def test_without_evidence_it_abstains(self, scorer, world, rows):
+        for profile, context in self.silent:
+            assert np.isnan(scorer.score(world.ask(profile, context), rows)).all()
+
+    def test_no_rows_get_no_scores(self, scorer, query):
+        assert scorer.score(query, np.array([], np.int64)).shape == (0,)
+
+    def test_a_score_is_finite_or_missing(self, scorer, query, rows):
+        assert not np.isinf(scorer.score(query, rows)).any()
+
+
+class TestLiked(ScorerContract):
+    make = staticmethod(lambda world: Liked(world.index))
+    silent = ((Profile(), None), (without("likes"), NOW), (Profile(dislikes=["t03"]), None))
+
+    def test_an_item_is_closest_to_itself(self, scorer, world, rows):
+        scores = scorer.score(world.ask(Profile(likes=["t07"])), rows)
+        assert scores.argmax() == world.index.catalogue.row("t07")
+        assert scores.max() == pytest.approx(1, abs=1e-5)
+
+    def test_scores_are_cosines(self, scorer, query, rows):
+        assert (np.abs(scorer.score(query, rows)) <= 1 + 1e-5).all()
+
+    def test_the_order_of_likes_does_not_count(self, scorer, world, rows):
+        scores = [scorer.score(world.ask(Profile(likes=likes)), rows) for likes in (["t03", "t07"], ["t07", "t03"])]
+        np.testing.assert_allclose(*scores, atol=1e-5)
+
+    def test_a_phrase_counts_as_an_item_does(self, scorer, world, rows):
+        scores = scorer.score(world.ask(Profile(likes=["honey and malt"])), rows)
+        assert np.isfinite(scores).all()
+        assert scores.std() > 0
+
+
+class TestTaste(ScorerContract):
+    make = staticmethod(lambda world: Taste(world.index))
+    silent = ((Profile(), None), (without("likes"), NOW), (Profile(dislikes=["t03"]), None))
+
+    def test_a_like_raises_its_own_score(self, scorer, world, rows):
+        row = world.index.catalogue.row("t07")
+        before = scorer.score(world.ask(Profile(likes=["t03"])), rows)
+        after = scorer.score(world.ask(Profile(likes=["t03", "t07"])), rows)
+        assert after[row] > before[row]
+
+    def test_many_examples_are_solved_like_few(self, scorer, world, rows):
+        ids = list(world.index.catalogue.ids)
+        phrases = [f"{note} and more {number}" for number in range(6) for note in ("honey", "malt", "smoke")]
+        scores = scorer.score(world.ask(Profile(likes=[*ids, *phrases])), rows)
+        assert np.isfinite(scores).all()
+
+
+class TestText(ScorerContract):
+    make = staticmethod(lambda world: Said(world.index, "text"))
+    silent = ((Profile(), NOW), (without("text"), NOW))
+
+    def test_a_score_is_the_cosine_with_the_text(self, scorer, world, query, rows):
+        expected = world.index.centred @ query.vectors[query.texts["text"]]
+        np.testing.assert_allclose(scorer.score(query, rows), expected, atol=1e-5)
+
+
+class TestAbout(ScorerContract):
+    make = staticmethod(lambda world: Said(world.index, "about"))
+    silent = ((Profile(), NOW), (without("attributes"), NOW))
+
+
+class TestContext(ScorerContract):
+    make = staticmethod(lambda world: Said(world.index, "context"))
+    silent = ((Profile(), None), (FULL, None), (FULL, Context()))
+
+
+class TestDisliked(ScorerContract):
+    make = staticmethod(lambda world: Disliked(world.index))
+    silent = ((Profile(), None), (without("dislikes"), NOW))
+
+    def test_it_only_ever_lowers(self, scorer, query, rows):
+        assert (scorer.score(query, rows) <= 0).all()
+
+    def test_the_disliked_item_is_lowest(self, scorer, world, rows):
+        scores = scorer.score(world.ask(Profile(dislikes=["t07"])), rows)
+        assert scores.argmin() == world.index.catalogue.row("t07")
+
+
+class TestLexical(ScorerContract):
+    make = staticmethod(lambda world: Lexical(world.index.documents))
+    silent = ((Profile(), NOW), (Profile(attributes={"age": 3}), NOW), (Profile(text="zzz qqq"), NOW))
+
+    def test_items_that_share_words_come_first(self, scorer, world, rows):
+        scores = scorer.score(world.ask(Profile(text="kettle")), rows)
+        assert world.index.catalogue[int(scores.argmax())].title == "Old Kettle"
+        assert (np.delete(scores, scores.argmax()) == 0).all()
+
+    def test_documents_without_a_word_silence_it(self, query):
+        assert np.isnan(Lexical(["", "!?", "..."]).score(query, np.arange(3))).all()
+
+
+class TestAppeal(ScorerContract):
+    make = staticmethod(lambda world: Appeal(world.index.appeal))
+    silent = ()
+    may_lack_untitled = True
+
+    def test_it_asks_nothing_of_the_user(self, scorer, world, query, rows):
+        np.testing.assert_array_equal(scorer.score(world.ask(Profile()), rows), scorer.score(query, rows))
+
+    def test_only_items_without_a_title_are_missing(self, scorer, world, query, rows):
+        assert np.flatnonzero(np.isnan(scorer.score(query, rows))).tolist() == [world.untitled]
+
+    def test_the_prior_is_centred(self, world):
+        assert np.nanmean(prior(world.index.appeal)) == pytest.approx(0, abs=1e-9)
+
+    def test_what_is_better_known_never_weighs_less(self):
+        weights = [earned_weight(knowledge) for knowledge in (-1.0, 0.0, 0.1, 0.5, 1.0, 5.0)]
+        assert weights == sorted(weights)
+        assert weights[0] >= 0
+
+
+class TestLanguage(ScorerContract):
+    make = staticmethod(lambda world: Language(world.model, world.index.catalogue, world.library))
+    silent = ((Profile(), None),)
+    close = 1e-3
+
+    def test_it_is_the_difference_that_the_person_makes(self, scorer, world, query):
+        rows = np.arange(3)
+        model, library = world.model, world.library
+        kind = world.index.catalogue.kind
+        head, tail = model.chat("\x1e").split("\x1e")
+        odds = []
+        for description in (f"{query.description}\n", ""):
+            titles = [
+                library.describe_item(world.index.catalogue[row], kind=kind, template="item-title").text for row in rows
+            ]
+            asked = [f'Would this person enjoy the tea "{title}"? Answer yes or no.{tail}' for title in titles]
+            odds.append(model.log_odds(head + description, asked, yes="Yes", no="No"))
+        np.testing.assert_allclose(scorer.score(query, rows), odds[0] - odds[1], atol=self.close)

@@ -1,0 +1,175 @@
+"""Laws of the language model: its numbers are those of one plain forward a continuation, however they are had."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import numpy as np
+import pytest
+import torch
+
+from coldstart import generation
+from coldstart.errors import ModelError
+from coldstart.generation import LanguageModel
+from coldstart.models import ResolvedModel
+
+CLOSE = 1e-4  # nats
+PROMPTS = ["", "The best teas:\n1.", "x", "Une forêt 漢字 🍵 of the", "a long prompt " * 8]
+CONTINUATIONS = [
+    " Morning Terrace (2004)",
+    "",
+    "x",
+    " the the",
+    " Rosé 漢字 🍵",
+    " 1",
+    " Old Kettle",
+    "",
+    " " + "long " * 20,
+]
+MODELS = {
+    "llama": {},
+    "llama-without-chat": {"architecture": "llama", "chat": False},
+    "llama-with-start": {"architecture": "llama", "start": True},
+    "gpt2": {"architecture": "gpt2"},
+    "sliding": {"architecture": "sliding"},
+    "mamba": {"architecture": "mamba"},
+    "hybrid": {"architecture": "hybrid"},
+}
+
+
+@pytest.fixture(scope="module")
+def models(language_model_folder, resolve_folder):
+    loaded: dict[str, LanguageModel] = {}
+
+    def model(name: str) -> LanguageModel:
+        if name not in loaded:
+            loaded[name] = LanguageModel.load(resolve_folder(language_model_folder(**MODELS[name])))
+        return loaded[name]
+
+    return model
+
+
+@pytest.fixture(params=list(MODELS))
+def model(models, request) -> LanguageModel:
+    return models(request.param)
+
+
+def tokens_of(model: LanguageModel, prompt: str, text: str) -> tuple[list[int], list[int]]:
+    """Return the ids of a prompt and of what follows; bytes-level pieces never span the two here."""
+    start = model.tokenizer(prompt)["input_ids"] or [model.tokenizer.bos_token_id]
+    return start, model.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def plain_logits(model: LanguageModel, ids: list[int]) -> torch.Tensor:
+    with torch.inference_mode():
+        return model.model(torch.tensor([ids]), use_cache=False).logits[0].double()
+
+
+def plain_likelihood(model: LanguageModel, prompt: str, text: str) -> list[float]:
+    start, rest = tokens_of(model, prompt, text)
+    if not rest:
+        return []
+    chances = torch.log_softmax(plain_logits(model, start + rest), -1)
+    return [float(chances[len(start) + place - 1, token]) for place, token in enumerate(rest)]
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_likelihoods_are_those_of_one_plain_forward_each(model, prompt):
+    found = model.likelihoods(prompt, CONTINUATIONS)
+    plain = [plain_likelihood(model, prompt, text) for text in CONTINUATIONS]
+    np.testing.assert_allclose(found.total, [sum(each) for each in plain], atol=CLOSE)
+    for row, each in zip(model.log_probabilities(prompt, CONTINUATIONS), plain, strict=True):
+        np.testing.assert_allclose(row, each, atol=CLOSE)
+    assert found.tokens.tolist() == [len(each) for each in plain]
+    assert found.tokens.tolist() == [model.count_tokens(text) for text in CONTINUATIONS]
+    means = [sum(each) / len(each) if each else np.nan for each in plain]
+    np.testing.assert_allclose(found.mean, means, atol=CLOSE)
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_log_odds_are_those_of_one_plain_forward_each(model, prompt):
+    yes, no = model.tokenizer("Yes")["input_ids"][-1], model.tokenizer("No")["input_ids"][-1]
+    last = [plain_logits(model, [*chain(*tokens_of(model, prompt, text))]) for text in CONTINUATIONS]
+    expected = [float(logits[-1, yes] - logits[-1, no]) for logits in last]
+    np.testing.assert_allclose(model.log_odds(prompt, CONTINUATIONS, yes="Yes", no="No"), expected, atol=CLOSE)
+
+
+def test_likelihoods_follow_their_continuations_whatever_the_order(model):
+    order = np.random.default_rng(0).permutation(len(CONTINUATIONS))
+    found = model.likelihoods("Teas:", CONTINUATIONS)
+    shuffled = model.likelihoods("Teas:", [CONTINUATIONS[place] for place in order])
+    np.testing.assert_allclose(shuffled.total, found.total[order], atol=CLOSE)
+    assert (shuffled.tokens == found.tokens[order]).all()
+
+
+def test_log_odds_follow_their_questions_whatever_the_order(model):
+    order = np.random.default_rng(1).permutation(len(CONTINUATIONS))
+    found = model.log_odds("Teas:", CONTINUATIONS, yes="Yes", no="No")
+    shuffled = model.log_odds("Teas:", [CONTINUATIONS[place] for place in order], yes="Yes", no="No")
+    np.testing.assert_allclose(shuffled, found[order], atol=CLOSE)
+
+
+def test_a_prompt_that_was_read_before_gives_the_same_numbers(models):
+    model = models("llama")
+    model._prefixes.clear()
+    first = model.likelihoods("Kept:", CONTINUATIONS)
+    odds = model.log_odds("Kept:", CONTINUATIONS, yes="Yes", no="No")
+    assert (model.likelihoods("Kept:", CONTINUATIONS).total == first.total).all()
+    for number in range(2 * generation._PREFIXES_KEPT):
+        model.likelihoods(f"other {number}", [" tea"])
+    assert len(model._prefixes) == generation._PREFIXES_KEPT
+    assert (model.likelihoods("Kept:", CONTINUATIONS).total == first.total).all()
+    assert (model.log_odds("Kept:", CONTINUATIONS, yes="Yes", no="No") == odds).all()
+
+
+@pytest.mark.parametrize("budget", [1, 16, 4096])
+def test_the_size_of_batches_changes_nothing(models, monkeypatch, budget):
+    model = models("gpt2")
+    expected = model.likelihoods("Teas:", CONTINUATIONS).total
+    odds = model.log_odds("Teas:", CONTINUATIONS, yes="Yes", no="No")
+    monkeypatch.setattr(generation, "_BATCH_TOKENS", budget)
+    np.testing.assert_allclose(model.likelihoods("Teas:", CONTINUATIONS).total, expected, atol=CLOSE)
+    np.testing.assert_allclose(model.log_odds("Teas:", CONTINUATIONS, yes="Yes", no="No"), odds, atol=CLOSE)
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "sliding"])
+def test_a_model_whose_cache_can_not_branch_gives_the_same_numbers(models, monkeypatch, name):
+    model = models(name)
+    branched = model.likelihoods("Teas:", CONTINUATIONS).total
+    odds = model.log_odds("Teas:", CONTINUATIONS, yes="Yes", no="No")
+    monkeypatch.setattr(generation, "_can_branch", lambda _cache: False)
+    np.testing.assert_allclose(model.likelihoods("Teas:", CONTINUATIONS).total, branched, atol=CLOSE)
+    np.testing.assert_allclose(model.log_odds("Teas:", CONTINUATIONS, yes="Yes", no="No"), odds, atol=CLOSE)
+
+
+def test_no_continuations_give_no_numbers(models):
+    found = models("llama").likelihoods("Teas:", [])
+    assert found.total.shape == found.tokens.shape == found.mean.shape == (0,)
+    assert models("llama").log_odds("Teas:", [], yes="Yes", no="No").shape == (0,)
+
+
+def test_progress_counts_to_the_number_of_continuations(models, monkeypatch):
+    monkeypatch.setattr(generation, "_BATCH_TOKENS", 16)
+    done: list[int] = []
+    models("llama").likelihoods("Teas:", CONTINUATIONS, progress=done.append)
+    assert sum(done) == len(CONTINUATIONS)
+    assert len(done) > 2
+
+
+@pytest.mark.parametrize(("yes", "no"), [("Yes", "Yesterday"), ("x", "x"), ("", "No"), ("Yes", "")])
+def test_answers_that_begin_with_the_same_token_are_an_error(models, yes, no):
+    with pytest.raises(ModelError, match="first token"):
+        models("llama").log_odds("Teas:", ["a"], yes=yes, no=no)
+
+
+def test_a_chat_is_written_as_the_models_template_writes_it(models):
+    assert models("llama").chat("Hi {{ there }}") == "<|user|>Hi {{ there }}<|end|><|assistant|>"
+    assert models("llama-without-chat").chat("Hi {{ there }}") == "Hi {{ there }}\n"
+
+
+def test_a_folder_that_holds_no_language_model_is_an_error_that_names_it(tmp_path, encoder_folder):
+    (tmp_path / "config.json").write_text('{"model_type": "toaster"}')
+    for folder in (tmp_path, encoder_folder()):
+        with pytest.raises(ModelError, match=r"(?s)can't be loaded as a language model.*name another model") as error:
+            LanguageModel.load(ResolvedModel("toaster", folder, "0" * 64, "language model"))
+        assert str(folder) in str(error.value)
