@@ -133,6 +133,6 @@ class Encoder:
         return result
 
 
-def _prompt(prompts: Mapping[str, str], names: Sequence[str]) -> str | None:
+def _prompt(prompts: Mapping[str, str | None], names: Sequence[str]) -> str | None:
     """Return the first of the named prompts that a model has; None for one without, or with an empty one."""
     return next((prompts[name] for name in names if prompts.get(name)), None)

@@ -88,17 +88,20 @@ class LanguageModel:
         try:
             with quiet():
                 tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-                model: Any
-                model, found = AutoModelForCausalLM.from_pretrained(
+                loaded: Any = AutoModelForCausalLM.from_pretrained(
                     folder, dtype=getattr(torch, dtype), local_files_only=True, output_loading_info=True
                 )
-            if lacking := sorted(found["missing_keys"]):  # transformers fills them with random numbers
-                raise ValueError(f"it has no weights for {lacking[0]} and {len(lacking) - 1} more")
         except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as problem:
             raise ModelError(
                 f"{folder} can't be loaded as a language model ({problem}): expected a causal language model of"
                 f" transformers with its tokenizer; pull {resolved.name!r} again or name another model"
             ) from problem
+        model, found = loaded
+        if lacking := sorted(found["missing_keys"]):  # transformers fills them with random numbers
+            raise ModelError(
+                f"{folder} can't be loaded as a language model (it has no weights for {lacking[0]} and"
+                f" {len(lacking) - 1} more): expected a causal language model; name another model"
+            )
         return cls(model.to(device), tokenizer, name=resolved.name, content_hash=resolved.hash)
 
     def count_tokens(self, text: str) -> int:

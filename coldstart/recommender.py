@@ -28,7 +28,7 @@ from coldstart.scoring.appeal import Appeal, earned_weight
 from coldstart.scoring.language import Language
 from coldstart.scoring.lexical import Lexical
 from coldstart.scoring.relevance import Disliked, Liked, Said, Taste
-from coldstart.wording import plain, tidy_title
+from coldstart.wording import LONGEST_MEMBER, READ, READ_MEMBER, plain, shorten, tidy_title
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -349,7 +349,7 @@ class Recommender:
             if row is not None:
                 rows.append(row)
             elif " " in value or (not value.isdigit() and value.casefold() in self._words):
-                phrases.append(plain(value))
+                phrases.append(shorten(plain(value[:READ_MEMBER]), LONGEST_MEMBER))
                 notes.append(f"{what} names {_short(value)}, which is no item's id or title: read as a phrase")
             else:
                 self._unknown(value, what)
@@ -366,7 +366,7 @@ class Recommender:
     def _find(self, value: str) -> int | None:
         if value in self.catalogue:
             return self.catalogue.row(value)
-        return self._rows_by_title.get(tidy_title(value).casefold())
+        return self._rows_by_title.get(tidy_title(value[:READ]).casefold())
 
     @cached_property
     def _rows_by_title(self) -> Mapping[str, int]:
