@@ -11,7 +11,7 @@ from coldstart.fusion import standardise, top, weighted_sum
 
 scores = st.lists(st.floats(-1e3, 1e3) | st.just(np.nan), max_size=30).map(np.array)
 coarse = st.lists(st.sampled_from([-1.5, -0.0, 0.0, 0.5, 2.0]), max_size=30).map(lambda s: np.array(s, float))
-laws = settings(max_examples=80, deadline=None)
+laws = settings(max_examples=30, deadline=None)
 
 
 def spread(values) -> float:

@@ -14,7 +14,7 @@ from coldstart.generation import LanguageModel
 from coldstart.models import ResolvedModel
 
 CLOSE = 1e-4  # nats
-PROMPTS = ["", "The best teas:\n1.", "x", "Une forêt 漢字 🍵 of the", "a long prompt " * 8]
+PROMPTS = ["", "x", "Une forêt 漢字 🍵, a long prompt of the"]
 CONTINUATIONS = [
     " Morning Terrace (2004)",
     "",
@@ -49,7 +49,7 @@ def models(language_model_folder, resolve_folder):
     return model
 
 
-@pytest.fixture(params=list(MODELS))
+@pytest.fixture(params=[name for name in MODELS if name != "llama-without-chat"])
 def model(models, request) -> LanguageModel:
     return models(request.param)
 

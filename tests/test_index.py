@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import threading
 from collections import Counter
 from contextlib import contextmanager
@@ -58,10 +59,18 @@ def asked(monkeypatch):
     return seen
 
 
+@pytest.fixture(scope="module")
+def twelve(tmp_path_factory, encoder, language_model, teas) -> Path:
+    path = tmp_path_factory.mktemp("twelve") / "index"
+    catalogue = Catalogue(teas(12), kind="tea")
+    indexing.build(catalogue, encoder=encoder, language_model=language_model, library=LIBRARY, path=path)
+    return path
+
+
 @pytest.fixture
-def folder(tmp_path, build, teas) -> Path:
-    build(teas(12), path=tmp_path / "index")
-    return tmp_path / "index"
+def folder(tmp_path, twelve) -> Path:
+    """A fresh copy of an index of twelve teas."""
+    return Path(shutil.copytree(twelve, tmp_path / "index"))
 
 
 def load(path) -> Index:
