@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from coldstart import index as indexing
+from coldstart import building
 from coldstart.catalogue import Catalogue
 from coldstart.encoding import Encoder
 from coldstart.entities import Context, Item, Part, Profile, Recommendation, Recommendations
 from coldstart.errors import IndexMismatch, ProfileError, UnknownItem
 from coldstart.fusion import DEFAULT_WEIGHTS, standardise, top, weighted_sum
 from coldstart.generation import LanguageModel
+from coldstart.index import Index
 from coldstart.models import DEFAULT_ENCODER, DEFAULT_LANGUAGE_MODEL, ResolvedModel, resolve
 from coldstart.prompting import Library
 from coldstart.scoring import VIEWS, Query, Scorer
@@ -33,7 +34,7 @@ from coldstart.wording import LONGEST_MEMBER, READ, READ_MEMBER, plain, shorten,
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from coldstart.index import Index, Progress
+    from coldstart.rows import Progress
 
 __all__ = ["Recommender", "Suitability"]
 
@@ -130,7 +131,7 @@ class Recommender:
         generator = language_model
         if isinstance(generator, str):
             generator = LanguageModel.load(resolve(generator), device=device, dtype=dtype)
-        built = indexing.build(
+        built = building.build(
             catalogue,
             encoder=bi_encoder,
             language_model=generator,
@@ -164,7 +165,7 @@ class Recommender:
             ModelError: A model can't be had.
         """
         library = Library.load(prompts)
-        built = indexing.Index.load(path, library=library)
+        built = Index.load(path, library=library)
         source = Path(path)
 
         def lazily(given: Any, role: str, load: Callable[..., Any]) -> Any:
@@ -194,7 +195,7 @@ class Recommender:
         An item with a known id replaces the one there.
         """
         catalogue = self.index.catalogue.with_items(items)
-        built = indexing.build(
+        built = building.build(
             catalogue,
             encoder=self.encoder,
             language_model=self.language_model if self.index.appeal is not None else None,

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coldstart import index as indexing
+from coldstart import artefact, building, rows
 from coldstart.catalogue import Catalogue
 from coldstart.encoding import Encoder
 from coldstart.entities import Item
@@ -33,7 +33,7 @@ def build(encoder, language_model):
 
     def built(items, *, kind="tea", **options) -> Index:
         given = {"encoder": encoder, "language_model": language_model, "library": LIBRARY, **options}
-        return indexing.build(Catalogue(items, kind=kind), **given)
+        return building.build(Catalogue(items, kind=kind), **given)
 
     return built
 
@@ -63,7 +63,7 @@ def asked(monkeypatch):
 def twelve(tmp_path_factory, encoder, language_model, teas) -> Path:
     path = tmp_path_factory.mktemp("twelve") / "index"
     catalogue = Catalogue(teas(12), kind="tea")
-    indexing.build(catalogue, encoder=encoder, language_model=language_model, library=LIBRARY, path=path)
+    building.build(catalogue, encoder=encoder, language_model=language_model, library=LIBRARY, path=path)
     return path
 
 
@@ -180,7 +180,7 @@ def test_adding_items_computes_those_items_alone(folder, build, teas, asked):
 
 
 def test_an_update_equals_a_fresh_build(folder, build, teas, monkeypatch):
-    monkeypatch.setattr(indexing, "KNOWLEDGE_SAMPLE", 5)
+    monkeypatch.setattr(building, "KNOWLEDGE_SAMPLE", 5)
     updated = build(teas(22), path=folder)
     close(updated, build(teas(22)))
     close(build(teas(22), previous=load(folder)), updated)
@@ -238,7 +238,7 @@ class Kill:
 def test_an_interrupted_build_leaves_no_index_and_is_taken_up_where_it_stopped(
     tmp_path, build, teas, asked, monkeypatch, task, call
 ):
-    monkeypatch.setattr(indexing, "_CHUNK", 4)
+    monkeypatch.setattr(rows, "_CHUNK", 4)
     with pytest.raises(KeyboardInterrupt):
         build(teas(12), path=tmp_path / "index", progress=Kill(task, call))
     assert not (tmp_path / "index").exists()
@@ -255,7 +255,7 @@ def test_an_interrupted_build_leaves_no_index_and_is_taken_up_where_it_stopped(
 
 
 def test_an_interrupted_update_leaves_the_old_index(folder, build, teas, monkeypatch):
-    monkeypatch.setattr(indexing, "_CHUNK", 4)
+    monkeypatch.setattr(rows, "_CHUNK", 4)
     before = contents(folder)
     with pytest.raises(KeyboardInterrupt):
         build(teas(22), path=folder, progress=Kill("item vectors", 2))
@@ -263,7 +263,7 @@ def test_an_interrupted_update_leaves_the_old_index(folder, build, teas, monkeyp
 
 
 def test_a_damaged_journal_is_passed_over(tmp_path, build, teas, monkeypatch):
-    monkeypatch.setattr(indexing, "_CHUNK", 4)
+    monkeypatch.setattr(rows, "_CHUNK", 4)
     with pytest.raises(KeyboardInterrupt):
         build(teas(12), path=tmp_path / "index", progress=Kill("appeal 1", 3))
     first, second, third, *_ = sorted(next(tmp_path.glob(".index.partial-*")).glob("*.npz"))
@@ -275,37 +275,37 @@ def test_a_damaged_journal_is_passed_over(tmp_path, build, teas, monkeypatch):
 
 @pytest.mark.parametrize("at", ["catalogue", "vectors", "rows", "manifest"])
 def test_a_kill_between_files_leaves_the_old_index_readable(folder, build, teas, monkeypatch, at):
-    old, replace = load(folder), indexing._replace
+    old, replace = load(folder), artefact.replace
 
     def cut(path, data):
         if path.name.startswith(at) and path.parent == folder:
             raise KeyboardInterrupt
         replace(path, data)
 
-    monkeypatch.setattr(indexing, "_replace", cut)
+    monkeypatch.setattr(artefact, "replace", cut)
     with pytest.raises(KeyboardInterrupt):
         build(teas(22), path=folder)
     assert same(load(folder), old)
-    monkeypatch.setattr(indexing, "_replace", replace)
+    monkeypatch.setattr(artefact, "replace", replace)
     assert len(build(teas(22), path=folder).catalogue) == 22
     assert len(load(folder).catalogue) == 22
     assert len(list(folder.iterdir())) == 4
 
 
 def test_a_first_save_that_was_killed_can_be_done_again(tmp_path, build, teas, monkeypatch):
-    replace = indexing._replace
+    replace = artefact.replace
 
     def cut(path, data):
         if path.name == "manifest.json":
             raise KeyboardInterrupt
         replace(path, data)
 
-    monkeypatch.setattr(indexing, "_replace", cut)
+    monkeypatch.setattr(artefact, "replace", cut)
     with pytest.raises(KeyboardInterrupt):
         build(teas(12), path=tmp_path / "index")
     with pytest.raises(BadIndex, match="holds no index"):
         load(tmp_path / "index")
-    monkeypatch.setattr(indexing, "_replace", replace)
+    monkeypatch.setattr(artefact, "replace", replace)
     built = build(teas(12), path=tmp_path / "index")
     assert same(load(tmp_path / "index"), built)
 
@@ -395,7 +395,7 @@ def test_a_catalogue_that_the_manifest_does_not_name_is_refused(folder):
 
 def test_a_newer_format_asks_for_an_upgrade(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": indexing.FORMAT + 1}))
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": artefact.FORMAT + 1}))
     with pytest.raises(BadIndex, match="upgrade"):
         load(folder)
 

@@ -1,0 +1,182 @@
+"""Building an index: what is known is taken over, what is new is computed, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from coldstart import artefact
+from coldstart.catalogue import Catalogue
+from coldstart.entities import Item
+from coldstart.index import Index, assemble, template_hash
+from coldstart.prompting import Library, Template, render
+from coldstart.rows import Progress, Store, key
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from coldstart.encoding import Encoder
+    from coldstart.generation import LanguageModel
+
+KNOWLEDGE_SAMPLE = 400
+"""Items on which the language model's knowledge of a catalogue is measured."""
+
+_PAIRS_SAMPLE = 20_000
+_KNOWN_TOKENS = 32
+
+
+def build(
+    catalogue: Catalogue,
+    *,
+    encoder: Encoder,
+    language_model: LanguageModel | None,
+    library: Library,
+    previous: Index | None = None,
+    path: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Index:
+    """Compute a catalogue's index, reusing whatever is known.
+
+    Args:
+        previous: An index whose rows are taken over, on the same conditions as one at ``path``.
+        path: Where it will be saved. Rows of an index there and of an interrupted build are taken over if they
+            come from the same models and the same texts; what is computed is kept beside it as it comes.
+
+    Returns:
+        The index; already saved if there is a path.
+    """
+    folder = None if path is None else Path(path)
+    if folder is not None:
+        artefact.check_target(folder)
+    models = {
+        "encoder": {"name": encoder.name, "hash": encoder.hash},
+        "language_model": language_model and {"name": language_model.name, "hash": language_model.hash},
+    }
+    store = Store.open(folder, models)
+    if previous is not None:
+        store.take(previous.manifest, previous.vectors, previous.rows, models)
+    documents = _documents(catalogue, library, encoder.count_tokens, encoder.max_tokens)
+    vectors = store.fill("vectors", documents, encoder.encode, progress, width=encoder.dimension, task="item vectors")
+    knowledge = None
+    prompts, _ = _appeal_prompts(catalogue, library)
+    if language_model is not None:
+        _fill_appeal(catalogue, library, language_model, store, progress)
+        knowledge = knowledge_of(catalogue, library, language_model, store, progress)
+    manifest = {
+        "format": artefact.FORMAT,
+        "kind": catalogue.kind,
+        "items": len(catalogue),
+        "catalogue": catalogue.hash,
+        "dimension": encoder.dimension,
+        "templates": template_hash(library),
+        "knowledge": knowledge,
+        "appeal": {} if knowledge is None else dict(sorted((p.name, p.section) for p in prompts)),
+        **models,
+    }
+    rows = store.rows(documents, _titles(catalogue, library))
+    index = assemble(catalogue, vectors.astype(np.float32), rows, manifest)
+    if folder is not None:
+        index.save(folder)
+        store.discard()
+    return index
+
+
+def _fill_appeal(
+    catalogue: Catalogue, library: Library, model: LanguageModel, store: Store, progress: Progress | None
+) -> None:
+    titles = _titles(catalogue, library)
+    prompts, _ = _appeal_prompts(catalogue, library)
+    for number, prompt in enumerate(prompts, 1):
+
+        def score(texts: Sequence[str], *, progress: Callable[[int], None], prompt: _Prompt = prompt) -> Any:
+            found = model.likelihoods(prompt.written(model), texts, progress=progress)
+            return np.stack([found.total, found.tokens.astype(float)], 1)
+
+        store.fill(prompt.section, titles, score, progress, width=2, task=f"appeal {number}/{len(prompts)}")
+
+
+def knowledge_of(
+    catalogue: Catalogue, library: Library, model: LanguageModel, store: Store, progress: Progress | None
+) -> float:
+    """Return how much more often the model completes titles once it is told what they are titles of.
+
+    The mean gain in probability, from the neutral prompt to the first appeal prompt, of the tokens that only the
+    title itself can suggest: those that follow their predecessor nowhere else in the catalogue. The model's command
+    of the domain's vocabulary ("Cabernet Sauvignon") and of plain language thus doesn't count as knowledge of the
+    items. Measured on a sample that is drawn by hash, so that it hardly changes when items come and go.
+    """
+    prompts, neutral = _appeal_prompts(catalogue, library)
+    before, after = neutral.written(model), prompts[0].written(model)
+    titles = sorted(set(_titles(catalogue, library)) - {""}, key=key)[:_PAIRS_SAMPLE]
+    tokens = model.tokenize(after, titles)
+    pairs = Counter(pair for row in tokens for pair in itertools.pairwise(row))
+
+    def gain(texts: Sequence[str], *, progress: Callable[[int], None]) -> NDArray[np.float64]:
+        gains = np.zeros((len(texts), _KNOWN_TOKENS))
+        told = model.log_probabilities(after, texts, progress=progress)
+        for row, plain, informed in zip(gains, model.log_probabilities(before, texts), told, strict=True):
+            kept = min(len(plain), len(informed), _KNOWN_TOKENS)
+            row[:kept] = np.exp(informed[:kept]) - np.exp(plain[:kept])
+        return gains
+
+    sample = titles[:KNOWLEDGE_SAMPLE]
+    name = f"knowledge-{neutral.section}-{prompts[0].section}"
+    gains = store.fill(name, sample, gain, progress, width=_KNOWN_TOKENS, task="knowledge of the catalogue")
+    own = [
+        gains[row, place]
+        for row, ids in enumerate(tokens[: len(sample)])
+        for place in range(1, min(len(ids), _KNOWN_TOKENS))
+        if pairs[ids[place - 1], ids[place]] == 1
+    ]
+    return float(np.mean(own)) if own else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    """An appeal prompt: a text to go on with, or a question to a chat and the beginning of its answer."""
+
+    name: str
+    text: str
+    answer: str | None
+
+    @property
+    def section(self) -> str:
+        """Where its likelihoods are kept."""
+        return f"appeal-{key(json.dumps([self.text, self.answer])).hex()}"
+
+    def written(self, model: LanguageModel) -> str:
+        """Return what the model reads."""
+        return self.text if self.answer is None else model.chat(self.text) + self.answer
+
+
+def _appeal_prompts(catalogue: Catalogue, library: Library) -> tuple[tuple[_Prompt, ...], _Prompt]:
+    values = {"kind": catalogue.kind}
+
+    def prompt(template: Template) -> _Prompt:
+        answer = render(template, values, part="candidate").text if template.candidate else None
+        return _Prompt(template.name, render(template, values).text, answer)
+
+    prompts = tuple(prompt(template) for template in (*library.of("appeal"), *library.of("appeal-asked")))
+    return prompts, prompt(library.of("appeal-neutral")[0])
+
+
+def _titles(catalogue: Catalogue, library: Library) -> list[str]:
+    named = [library.describe_item(item, kind=catalogue.kind, template="item-title").text for item in catalogue.items]
+    return [f" {title}" if title else "" for title in named]
+
+
+def _documents(
+    catalogue: Catalogue, library: Library, count_tokens: Callable[[str], int], budget: int
+) -> tuple[str, ...]:
+    def document(item: Item) -> str:
+        return library.describe_item(item, kind=catalogue.kind, budget=budget, count_tokens=count_tokens).text
+
+    return tuple(document(item) for item in catalogue.items)
