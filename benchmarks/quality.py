@@ -10,8 +10,9 @@ What was chosen on what: scorers, their weights and the appeal prior's curve on 
 other than the reported ones (seed 0). Appeal prompts by how much known popularity of Steam and MovieLens-100K items
 they capture on random halves of the catalogues.
 
-Command: ``python benchmarks/quality.py [--max-users N] [--seed 0] [--only NAME] [--out FILE]``; about an hour on two
-cores with all users, indexing included; a data set that is missing is skipped with a line that says how to get it.
+Command: ``python benchmarks/quality.py [--max-users N] [--seed 0] [--only NAME] [--out FILE]``; about half an hour
+on two cores with all users, indexing included; a data set that is missing is skipped with a line that says how to get
+it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ from provenance import finish, print_table, provenance
 RUNS = (
     ("ml-100k", "system-cold"),
     ("ml-100k", "new-item"),
-    ("x-wines", "system-cold"),
     ("x-wines", "new-item"),
     ("llmrank-games", "candidates"),
 )

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 KNOWLEDGE_SAMPLE = 400
 """Items on which the language model's knowledge of a catalogue is measured."""
 
+WORTH_ALL_PROMPTS = 0.04
+"""Knowledge from which all appeal prompts are asked; below, the prior weighs so little that the first one will do."""
+
 _PAIRS_SAMPLE = 20_000
 _KNOWN_TOKENS = 32
 
@@ -66,10 +69,12 @@ def build(
     documents = _documents(catalogue, library, encoder.count_tokens, encoder.max_tokens)
     vectors = store.fill("vectors", documents, encoder.encode, progress, width=encoder.dimension, task="item vectors")
     knowledge = None
-    prompts, _ = _appeal_prompts(catalogue, library)
+    prompts: tuple[_Prompt, ...] = ()
     if language_model is not None:
-        _fill_appeal(catalogue, library, language_model, store, progress)
         knowledge = knowledge_of(catalogue, library, language_model, store, progress)
+        prompts, _ = _appeal_prompts(catalogue, library)
+        prompts = prompts if knowledge >= WORTH_ALL_PROMPTS else prompts[:1]
+        _fill_appeal(prompts, _titles(catalogue, library), language_model, store, progress)
     manifest = {
         "format": artefact.FORMAT,
         "kind": catalogue.kind,
@@ -78,7 +83,7 @@ def build(
         "dimension": encoder.dimension,
         "templates": template_hash(library),
         "knowledge": knowledge,
-        "appeal": {} if knowledge is None else dict(sorted((p.name, p.section) for p in prompts)),
+        "appeal": dict(sorted((prompt.name, prompt.section) for prompt in prompts)),
         **models,
     }
     rows = store.rows(documents, _titles(catalogue, library))
@@ -90,10 +95,12 @@ def build(
 
 
 def _fill_appeal(
-    catalogue: Catalogue, library: Library, model: LanguageModel, store: Store, progress: Progress | None
+    prompts: Sequence[_Prompt],
+    titles: Sequence[str],
+    model: LanguageModel,
+    store: Store,
+    progress: Progress | None,
 ) -> None:
-    titles = _titles(catalogue, library)
-    prompts, _ = _appeal_prompts(catalogue, library)
     for number, prompt in enumerate(prompts, 1):
 
         def score(texts: Sequence[str], *, progress: Callable[[int], None], prompt: _Prompt = prompt) -> Any:

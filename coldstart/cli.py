@@ -68,7 +68,7 @@ def profile_options(command: _Command) -> _Command:
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="coldstart")
 @click.option("--verbose", "-v", is_flag=True, help="Log what is decided along the way.")
 def cli(verbose: bool) -> None:

@@ -19,18 +19,24 @@ DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
         "about": 0.03,
         "context": 0.2,
         "disliked": 0.3,
-        "lexical": 0.4,
+        "lexical": 0.6,
         "language": 0.2,
     }
 )
 """Weights for any catalogue, in standard deviations of the candidates; appeal's is earned, see ``scoring.appeal``."""
 
 
+SOFT = 3.0
+"""Standard deviations from which scores are softened."""
+
 _ROUNDING = 1e-6  # scores come from float32 products: equal rows differ by less than this
 
 
 def standardise(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return scores in standard deviations from their mean; 0 where a scorer abstained or tells nothing apart.
+
+    Beyond :data:`SOFT` deviations they grow as a logarithm: where a scorer gives nearly all candidates the same, a
+    few others would stand ten deviations out and drown every other scorer. The order stays.
 
     >>> standardise(np.array([1.0, 3.0, np.nan])).tolist()
     [-1.0, 1.0, 0.0]
@@ -41,7 +47,10 @@ def standardise(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     mean, spread = scores[known].mean(), scores[known].std()
     if spread <= _ROUNDING * max(1.0, abs(mean)):
         return np.zeros(len(scores))
-    return np.where(known, (np.where(known, scores, mean) - mean) / spread, 0.0)
+    deviations = (np.where(known, scores, mean) - mean) / spread
+    beyond = np.maximum(np.abs(deviations) - SOFT, 0.0)
+    softened: NDArray[np.float64] = np.sign(deviations) * (np.minimum(np.abs(deviations), SOFT) + np.log1p(beyond))
+    return softened
 
 
 def weighted_sum(

@@ -32,6 +32,7 @@ LABELS: Mapping[str, str] = {
 """What the scorers are called in tables."""
 
 _TITLE_WIDTH = 60
+_LEAST_SHOWN = 0.05
 
 
 def console() -> Console:
@@ -88,9 +89,14 @@ def recommendations_table(found: Recommendations, catalogue: Catalogue, *, expla
 
 
 def because(parts: Mapping[str, Any]) -> str:
-    """Return the parts that moved a score, the strongest first: "words +0.91, appeal -0.02"."""
+    """Return the parts that moved a score, the strongest first, from 0.05 on: "words +0.91, appeal -0.12"."""
     moved = sorted(parts.items(), key=lambda part: -abs(part[1].contribution))
-    return ", ".join(f"{LABELS.get(name, name)} {part.contribution:+.2f}" for name, part in moved if part.weight)
+    told = [f"{LABELS.get(name, name)} {part.contribution:+.2f}" for name, part in moved if _counts(part.contribution)]
+    return ", ".join(told)
+
+
+def _counts(contribution: float) -> bool:
+    return abs(contribution) >= _LEAST_SHOWN
 
 
 def telling_attributes(catalogue: Catalogue, most: int = 2) -> list[str]:

@@ -59,6 +59,14 @@ def asked(monkeypatch):
     return seen
 
 
+@pytest.fixture(scope="module", autouse=True)
+def known_enough():
+    """Let the tiny model, which knows nothing, be asked all prompts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(building, "WORTH_ALL_PROMPTS", -1.0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def twelve(tmp_path_factory, encoder, language_model, teas) -> Path:
     path = tmp_path_factory.mktemp("twelve") / "index"
@@ -177,6 +185,13 @@ def test_adding_items_computes_those_items_alone(folder, build, teas, asked):
     for texts in asked.values():
         assert texts.total() == len(new)
         assert all(any(item.title in text for text in texts) for item in new)
+
+
+def test_a_catalogue_that_the_model_does_not_know_is_asked_one_prompt(build, teas, asked, monkeypatch):
+    monkeypatch.setattr(building, "WORTH_ALL_PROMPTS", 1.1)
+    built = build(teas(12))
+    assert len(asked) == 1 + 1
+    assert built.appeal.prompts == ("appeal-acclaimed",)
 
 
 def test_an_update_equals_a_fresh_build(folder, build, teas, monkeypatch):
