@@ -90,10 +90,11 @@ def demo(folder: Path | None, as_json: bool) -> None:
     wines = story.wines()
     if not as_json:
         out.print(f"{len(wines)} wines, no ratings. The first run fetches two models and reads every wine: minutes.")
+    place = folder or cache_folder() / "demo"
     with bars() as progress:
-        recommender = Recommender.build(wines, path=folder or cache_folder() / "demo", progress=progress)
+        recommender = Recommender.build(wines, path=place, progress=progress)
+        grown = recommender.add([story.NEW_WINE], path=place.with_name(f"{place.name}-grown"), progress=progress)
     lists = {name: recommender.recommend(profile, k=5) for name, profile in story.SIGN_UPS.items()}
-    grown = recommender.add([story.NEW_WINE])
     audience = grown.audience(story.NEW_WINE.id, story.SIGN_UPS)
     if as_json:
         found = {name: recommendations_json(ranked) for name, ranked in lists.items()}

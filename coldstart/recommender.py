@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from coldstart import building
+from coldstart.artefact import read_manifest
 from coldstart.catalogue import Catalogue
 from coldstart.encoding import Encoder
 from coldstart.entities import Context, Item, Part, Profile, Recommendation, Recommendations
-from coldstart.errors import IndexMismatch, ProfileError, UnknownItem
+from coldstart.errors import BadIndex, IndexMismatch, ProfileError, UnknownItem
 from coldstart.fusion import DEFAULT_WEIGHTS, standardise, top, weighted_sum
 from coldstart.generation import LanguageModel
-from coldstart.index import Index
+from coldstart.index import Index, template_hash
 from coldstart.models import DEFAULT_ENCODER, DEFAULT_LANGUAGE_MODEL, ResolvedModel, resolve
 from coldstart.prompting import Library
 from coldstart.scoring import VIEWS, Query, Scorer
@@ -125,6 +126,11 @@ class Recommender:
             BadIndex: The path holds something else.
         """
         library = Library.load(prompts)
+        if path is not None and _is_current(path, catalogue, library, [_hash_of(encoder), _hash_of(language_model)]):
+            given: dict[str, Any] = {"encoder": encoder, "language_model": language_model}
+            current = cls.load(path, prompts=prompts, weights=weights, device=device, dtype=dtype, **given)
+            if current.catalogue.ids == catalogue.ids:  # the order of rows is the caller's
+                return current
         bi_encoder = (
             encoder if isinstance(encoder, Encoder) else Encoder.load(resolve(encoder), device=device, dtype=dtype)
         )
@@ -189,18 +195,29 @@ class Recommender:
         """Write the index to a folder, in one step."""
         self.index.save(path)
 
-    def add(self, items: Iterable[Item], *, progress: Progress | None = None) -> Recommender:
+    def add(
+        self,
+        items: Iterable[Item],
+        *,
+        path: str | os.PathLike[str] | None = None,
+        progress: Progress | None = None,
+    ) -> Recommender:
         """Return a recommender whose catalogue also holds these items; only their texts are computed.
 
-        An item with a known id replaces the one there.
+        An item with a known id replaces the one there. With a path, the new index is kept there, as by :meth:`build`.
         """
         catalogue = self.index.catalogue.with_items(items)
+        models = [self.index.manifest[role] for role in ("encoder", "language_model")]
+        hashes = [model and model["hash"] for model in models]
+        if path is not None and _is_current(path, catalogue, self.library, hashes):
+            return self._with(Index.load(path, library=self.library), self._given)
         built = building.build(
             catalogue,
             encoder=self.encoder,
             language_model=self.language_model if self.index.appeal is not None else None,
             library=self.library,
             previous=self.index,
+            path=path,
             progress=progress,
         )
         return self._with(built, self._given)
@@ -510,6 +527,25 @@ class Recommender:
         roles = ["encoder", *(["language_model"] if self.index.appeal is not None or language else [])]
         used = [self.index.manifest[role] for role in roles if self.index.manifest[role]]
         return {model["name"]: model["hash"] for model in used}
+
+
+def _hash_of(model: str | Encoder | LanguageModel | None) -> str | None:
+    if model is None:
+        return None
+    return (resolve(model) if isinstance(model, str) else model).hash
+
+
+def _is_current(
+    path: str | os.PathLike[str], catalogue: Catalogue, library: Library, models: Sequence[str | None]
+) -> bool:
+    """Whether the index there is what a build would make; told from its manifest, so that no model is loaded."""
+    try:
+        manifest = read_manifest(Path(path))
+    except BadIndex:
+        return False
+    built = [manifest[role] and manifest[role]["hash"] for role in ("encoder", "language_model")]
+    same = (manifest["catalogue"], manifest["templates"]) == (catalogue.hash, template_hash(library))
+    return same and built == list(models)
 
 
 def _checked_weights(index: Index, given: Mapping[str, float]) -> dict[str, float]:

@@ -408,3 +408,29 @@ def test_items_that_share_every_word(build):
     found = built.recommend(Profile(text="tea", likes=["i0"]))
     assert len(found) == 2
     assert all(each.score == 0 for each in found) or len({round(each.score, 9) for each in found}) == 1
+
+
+# Building again
+
+
+def test_an_unchanged_catalogue_is_opened_without_asking_a_model(build, catalogue, tmp_path, monkeypatch):
+    first = build(catalogue.items, path=tmp_path / "index")
+    monkeypatch.setattr("coldstart.building.build", None)
+    again = build(catalogue.items, path=tmp_path / "index")
+    assert again.catalogue.ids == first.catalogue.ids
+    assert [one.id for one in again.recommend()] == [one.id for one in first.recommend()]
+
+
+def test_rows_stand_in_the_order_that_was_asked_for(build, catalogue, tmp_path):
+    build(catalogue.items, path=tmp_path / "index")
+    turned = build(catalogue.items[::-1], path=tmp_path / "index")
+    assert turned.catalogue.ids == catalogue.ids[::-1]
+
+
+def test_what_was_added_is_kept_where_asked(recommender, tmp_path, monkeypatch):
+    new = [Item("new", "Slow River (2011)", {"sort": "black"})]
+    grown = recommender.add(new, path=tmp_path / "grown")
+    monkeypatch.setattr("coldstart.building.build", None)
+    again = recommender.add(new, path=tmp_path / "grown")
+    assert again.catalogue.ids == grown.catalogue.ids
+    assert (again.score(Profile()) == grown.score(Profile())).all()
