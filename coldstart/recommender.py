@@ -316,7 +316,7 @@ class Recommender:
 
         No row is excluded and the language model isn't asked. Shape: ``(rows,)``.
         """
-        query, _ = self._query(profile, context)
+        query, _ = self._query(profile, context, describe=False)
         rows = np.arange(len(self.catalogue)) if rows is None else np.asarray(rows, np.int64)
         parts = self._parts(query, rows)
         return weighted_sum({n: s for n, (_, s) in parts.items()}, self._weights_for(query), len(rows))
@@ -337,7 +337,10 @@ class Recommender:
 
     # From a profile to a query ------------------------------------------------------------------------------
 
-    def _query(self, profile: Profile, context: Context | None) -> tuple[Query, tuple[str, ...]]:
+    def _query(
+        self, profile: Profile, context: Context | None, *, describe: bool = True
+    ) -> tuple[Query, tuple[str, ...]]:
+        """Return the request in rows and vectors, and what the caller should know of how it was read."""
         liked, liked_phrases, notes = self._stated(profile.likes, "likes")
         disliked, disliked_phrases, more = self._stated(profile.dislikes, "dislikes")
         past = self.catalogue.rows([event.item for event in profile.events])
@@ -353,7 +356,7 @@ class Recommender:
             disliked_phrases=disliked_phrases,
             texts=texts,
             vectors=self._vectors([*texts.values(), *phrases]),
-            description=self._description(profile, context),
+            description=self._description(profile, context) if describe else "",
         )
         return query, (*notes, *more)
 
