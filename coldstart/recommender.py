@@ -231,13 +231,16 @@ class Recommender:
         return self._with(self.index, {**self._given, **weights})
 
     def _with(self, index: Index, weights: Mapping[str, float]) -> Recommender:
-        return Recommender(
+        made = Recommender(
             index,
             encoder=self._encoder,
             language_model=self._language_model,
             library=self.library,
             weights=weights,
         )
+        if index is self.index:  # vectors are centred on an index
+            made._texts = self._texts
+        return made
 
     @property
     def catalogue(self) -> Catalogue:
