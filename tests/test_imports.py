@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 
@@ -38,6 +37,5 @@ def test_importing_loads_no_torch(code):
     assert not HEAVY & loaded(code)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("coldstart.cli") is None, reason="there is no command line yet")
 def test_the_help_of_the_command_line_loads_no_torch():
     assert not HEAVY & loaded(HELP)
