@@ -72,6 +72,12 @@ def files(folder) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.fixture(scope="module")
+def recommender(recommender, encoder, language_model):
+    """One that has read no other tests' texts: what was encoded in another batch differs in the last bit."""
+    return Recommender(recommender.index, encoder=encoder, language_model=language_model)
+
+
 @pytest.fixture
 def learner(recommender):
     """From events to a recommender of the thirty teas that observed them."""
