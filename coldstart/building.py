@@ -16,6 +16,7 @@ import numpy as np
 from coldstart import artefact
 from coldstart.catalogue import Catalogue
 from coldstart.entities import Item
+from coldstart.errors import BadIndex
 from coldstart.index import Index, assemble, template_hash
 from coldstart.prompting import Library, Template, render
 from coldstart.rows import Progress, Store, key
@@ -92,6 +93,26 @@ def build(
         index.save(folder)
         store.discard()
     return index
+
+
+def is_current(
+    path: str | os.PathLike[str], catalogue: Catalogue, library: Library, models: Sequence[str | None]
+) -> bool:
+    """Whether the index there is what a build would make; told from its manifest, so that no model is loaded.
+
+    Args:
+        path: An index's folder, if it is one.
+        catalogue: What would be indexed, in whatever order.
+        library: The templates in use.
+        models: The hashes of the encoder and of the language model; None for none.
+    """
+    try:
+        manifest = artefact.read_manifest(Path(path))
+    except BadIndex:
+        return False
+    built = [manifest[role] and manifest[role]["hash"] for role in ("encoder", "language_model")]
+    same = (manifest["catalogue"], manifest["templates"]) == (catalogue.hash, template_hash(library))
+    return same and built == list(models)
 
 
 def _fill_appeal(

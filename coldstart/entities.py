@@ -246,3 +246,20 @@ class Recommendations(Sequence[Recommendation]):
 
     def __iter__(self) -> Iterator[Recommendation]:
         return iter(self.ranked)
+
+
+@dataclass(frozen=True, slots=True)
+class Suitability:
+    """How well an item suits one profile.
+
+    Attributes:
+        name: The profile's name.
+        rank: The item's rank in the profile's list of the whole catalogue, from 1.
+        of: Length of that list.
+        score: The item's score, in the fusion's units.
+    """
+
+    name: str
+    rank: int
+    of: int
+    score: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from coldstart.catalogue import Catalogue
 from coldstart.entities import Context, Item, Profile
 from coldstart.index import Index
 from coldstart.prompting import Library
+from coldstart.querying import Reader
 from coldstart.recommender import Recommender
 from coldstart.scoring import Query
 
@@ -36,9 +38,10 @@ class World:
 
 def world_of(recommender: Recommender) -> World:
     """Return what scorers are made from."""
+    reader = Reader(recommender.index, recommender.library, partial(recommender.encoder.encode, role="query"))
 
     def ask(profile: Profile, context: Context | None = None) -> Query:
-        return recommender._query(profile, context)[0]
+        return reader.read(profile, context)[0]
 
     return World(recommender.index, recommender.library, recommender.language_model, ask)
 

@@ -1,0 +1,190 @@
+"""Querying: what a person says and likes becomes rows and vectors, and what they ask for, the rows that may answer."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from coldstart.entities import Context, Profile
+from coldstart.errors import ProfileError, UnknownItem
+from coldstart.index import Index
+from coldstart.prompting import Library
+from coldstart.scoring import Query
+from coldstart.wording import LONGEST_MEMBER, READ, READ_MEMBER, plain, shorten, tidy_title
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+HISTORY_WEIGHT = 0.5
+"""How much a past item counts beside a stated like; without stated likes, past items count in full."""
+
+_TEXTS_KEPT = 4096
+
+
+class Reader:
+    """Reads requests to an index. The vectors of the texts that it read last are kept, and nothing of who asked.
+
+    Args:
+        index: What is asked.
+        library: How people are described.
+        encode: From texts to unit vectors in the index's space, not centred. Shape: ``(texts, dimension)``.
+    """
+
+    def __init__(self, index: Index, library: Library, encode: Callable[[Sequence[str]], NDArray[np.float32]]) -> None:
+        self._index, self._library, self._encode = index, library, encode
+        self._catalogue = index.catalogue
+        self._texts: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+
+    def read(
+        self, profile: Profile, context: Context | None, *, describe: bool = True
+    ) -> tuple[Query, tuple[str, ...]]:
+        """Return the request in rows and vectors, and what the caller should know of how it was read.
+
+        Args:
+            profile: What is known of the person.
+            context: The circumstances of the request.
+            describe: Whether the query holds the description that the language model reads.
+
+        Raises:
+            UnknownItem: An id that the catalogue doesn't hold.
+        """
+        liked, liked_phrases, notes = self._stated(profile.likes, "likes")
+        disliked, disliked_phrases, more = self._stated(profile.dislikes, "dislikes")
+        past = self._catalogue.rows([event.item for event in profile.events])
+        past = np.array(list(dict.fromkeys(int(row) for row in past if row not in {*liked, *disliked})), np.int64)
+        weight = HISTORY_WEIGHT if liked or liked_phrases else 1.0
+        texts = self._said(profile, context)
+        phrases = (*liked_phrases, *disliked_phrases)
+        query = Query(
+            liked=np.array([*liked, *past], np.int64),
+            liked_weights=np.array([1.0] * len(liked) + [weight] * len(past)),
+            disliked=np.array(disliked, np.int64),
+            liked_phrases=liked_phrases,
+            disliked_phrases=disliked_phrases,
+            texts=texts,
+            vectors=self._vectors([*texts.values(), *phrases]),
+            description=self._description(profile, context) if describe else "",
+        )
+        return query, (*notes, *more)
+
+    def eligible(
+        self,
+        query: Query,
+        profile: Profile,
+        *,
+        where: Mapping[str, Any] | None = None,
+        exclude: Iterable[str] = (),
+        candidates: Iterable[str] | None = None,
+    ) -> NDArray[np.int64]:
+        """Return the rows that may be recommended, rising. Shape: ``(rows,)``.
+
+        What the profile names is left out, unless there are candidates; the rest is as in
+        :meth:`coldstart.recommender.Recommender.recommend`.
+
+        Raises:
+            ProfileError: Ids given as one text, or a condition that can't be used.
+            UnknownItem: An id that the catalogue doesn't hold.
+        """
+        for name, ids in (("exclude", exclude), ("candidates", candidates)):
+            if isinstance(ids, str):
+                raise ProfileError(f"{name} is the text {ids!r}: expected a list of item ids; write [{ids!r}]")
+        eligible = np.zeros(len(self._catalogue), bool)
+        if candidates is None:
+            eligible[:] = True
+            eligible[query.liked] = False
+            eligible[query.disliked] = False
+            eligible[self._catalogue.rows([event.item for event in profile.events])] = False
+        else:
+            eligible[self._catalogue.rows(list(candidates))] = True
+        eligible[self._catalogue.rows(list(exclude))] = False
+        if where is not None:
+            eligible &= self._catalogue.select(where)
+        return np.flatnonzero(eligible)
+
+    def _stated(self, values: Sequence[str], what: str) -> tuple[list[int], tuple[str, ...], list[str]]:
+        """Tell items, by id or exact title, from phrases; a word that is neither is an error."""
+        rows: list[int] = []
+        phrases: list[str] = []
+        notes: list[str] = []
+        for value in values:
+            row = self._find(value)
+            if row is not None:
+                rows.append(row)
+            elif " " in value or (not value.isdigit() and value.casefold() in self._words):
+                phrases.append(shorten(plain(value[:READ_MEMBER]), LONGEST_MEMBER))
+                notes.append(f"{what} names {_short(value)}, which is no item's id or title: read as a phrase")
+            else:
+                self._unknown(value, what)
+        return list(dict.fromkeys(rows)), tuple(dict.fromkeys(phrases)), notes
+
+    def _unknown(self, value: str, what: str) -> None:
+        try:
+            self._catalogue.row(value)
+        except UnknownItem as problem:
+            raise UnknownItem(
+                f"a profile's {what}: {problem} (a phrase of several words, or of the catalogue's own, needs no item)"
+            ) from None
+
+    def _find(self, value: str) -> int | None:
+        if value in self._catalogue:
+            return self._catalogue.row(value)
+        return self._rows_by_title.get(tidy_title(value[:READ]).casefold())
+
+    @cached_property
+    def _rows_by_title(self) -> Mapping[str, int]:
+        """Rows by tidied title, without titles that several items share."""
+        found: dict[str, int] = {}
+        shared: set[str] = set()
+        for row, item in enumerate(self._catalogue.items):
+            title = tidy_title(item.title).casefold()
+            if title in found or not title:
+                shared.add(title)
+            found[title] = row
+        return {title: row for title, row in found.items() if title not in shared}
+
+    @cached_property
+    def _words(self) -> frozenset[str]:
+        """The catalogue's own words."""
+        documents = self._index.documents
+        return frozenset(word.strip(".,:;()'\"!?") for text in documents for word in text.casefold().split())
+
+    def _said(self, profile: Profile, context: Context | None) -> dict[str, str]:
+        kind = self._catalogue.kind
+        texts = {
+            "text": self._library.describe_profile(Profile(text=profile.text), kind=kind).text,
+            "about": self._library.describe_profile(Profile(attributes=profile.attributes), kind=kind).text,
+            "context": ", ".join(self._library.fields.of_context(context)) if context else "",
+        }
+        return {view: text for view, text in texts.items() if text}
+
+    def _description(self, profile: Profile, context: Context | None) -> str:
+        def title_of(value: str) -> str | None:
+            row = self._find(value)
+            return None if row is None else self._catalogue[row].title
+
+        found = self._library.describe_profile(profile, kind=self._catalogue.kind, titles=title_of, context=context)
+        return found.text
+
+    def _vectors(self, texts: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:
+        new = [text for text in dict.fromkeys(texts) if text not in self._texts]
+        if new:
+            self._texts.update(zip(new, self._index.centre(self._encode(new)), strict=True))
+        found = {text: self._texts[text] for text in texts}
+        while len(self._texts) > _TEXTS_KEPT:
+            self._texts.popitem(last=False)
+        return found
+
+
+def count(value: Any, name: str, *, least: int) -> int:
+    """Return a whole number of at least ``least``; ProfileError, naming what it is, for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ProfileError(f"{name} is {value!r}: expected a whole number >= {least}")
+    return int(value)
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "...")

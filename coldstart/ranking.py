@@ -1,0 +1,202 @@
+"""Ranking: what the scorers say of candidates, weighed into one order, with the part that each had in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from coldstart.entities import Part, Recommendation
+from coldstart.errors import ProfileError
+from coldstart.fusion import DEFAULT_WEIGHTS, settled, standardise, top, weighted_sum
+from coldstart.index import Index
+from coldstart.learning.platform import Platform
+from coldstart.scoring import VIEWS, Query, Scorer, collaborative
+from coldstart.scoring.appeal import Appeal, earned_weight
+from coldstart.scoring.lexical import Lexical
+from coldstart.scoring.relevance import Disliked, Liked, Said, Taste
+from coldstart.wording import tidy_title
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Parts = Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+    """A scorer's raw and standardised scores, by its name. Shape of each: ``(rows,)``."""
+
+FEW = 5.0
+"""With how many liked things closeness to them counts half: one favourite tells less of a taste than ten."""
+
+_NOT_PERSONAL = frozenset({"appeal", "collaborative", "borrowed"})
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Scores:
+    """Candidates and what came of scoring them.
+
+    Attributes:
+        rows: Which rows of the catalogue they are. Shape: ``(rows,)``.
+        parts: What each scorer gave, but for those that abstained on all.
+        fused: The weighted sum of the standardised scores. Shape: ``(rows,)``.
+        weights: Of scorers, by name, for this request.
+    """
+
+    rows: NDArray[np.int64]
+    parts: Parts
+    fused: NDArray[np.float64]
+    weights: Mapping[str, float]
+
+    def at(self, places: NDArray[np.int64]) -> Scores:
+        """Return the candidates at some places, in that order."""
+        parts = {name: (raw[places], standardised[places]) for name, (raw, standardised) in self.parts.items()}
+        return replace(self, rows=self.rows[places], parts=parts, fused=self.fused[places])
+
+    def joined(self, name: str, raw: NDArray[np.float64]) -> Scores:
+        """Return the same candidates with one more scorer's raw scores; unchanged if it abstained on all."""
+        if not np.isfinite(raw).any():
+            return self
+        standardised = standardise(raw)
+        fused = self.fused + self.weights[name] * standardised
+        return replace(self, parts={**self.parts, name: (raw, standardised)}, fused=fused)
+
+
+class Ranker:
+    """Scores an index's items for requests and orders them.
+
+    Args:
+        index: Whose items.
+        weights: Of scorers, by name, over the defaults; "appeal" overrides the earned weight.
+
+    Attributes:
+        given: Those weights.
+        weights: The weight of every scorer, before a request is known.
+
+    Raises:
+        ProfileError: No scorer has that name, or a weight isn't a number >= 0.
+    """
+
+    def __init__(self, index: Index, weights: Mapping[str, float]) -> None:
+        self.given = dict(weights)
+        self.weights = _checked(index, self.given)
+        self._index = index
+        self._by_words: tuple[Scorer, ...] = (
+            Liked(index),
+            Taste(index),
+            *(Said(index, view) for view in VIEWS),
+            Disliked(index),
+            Lexical(index.documents),
+        )
+        digests = (hashlib.sha256(id_.encode("utf-8", "surrogatepass")).digest()[:8] for id_ in index.catalogue.ids)
+        self._ties = np.frombuffer(b"".join(digests), np.uint64)
+
+    @cached_property
+    def appeal(self) -> Appeal | None:
+        """The prior before who asks; None for an index without a language model."""
+        return None if self._index.appeal is None else Appeal(self._index.appeal)
+
+    def score(self, query: Query, rows: NDArray[np.int64], platform: Platform | None) -> Scores:
+        """Score some rows, in their order, with all but the language model.
+
+        Args:
+            query: What is asked.
+            rows: Any rows of the catalogue. Shape: ``(rows,)``.
+            platform: What was learned from interactions; None before any.
+        """
+        weights = self._weights_for(query, platform)
+        learned = collaborative.Collaborative(platform) if platform is not None and platform.likes.events else None
+        anyone = learned or self.appeal
+        scorers = self._by_words if anyone is None else (*self._by_words, anyone)
+        raw = {scorer.name: scorer.score(query, rows) for scorer in scorers}
+        parts = {name: (scores, standardise(scores)) for name, scores in raw.items() if np.isfinite(scores).any()}
+        fused = weighted_sum({name: scores for name, (_, scores) in parts.items()}, weights, len(rows))
+        found = Scores(rows, parts, fused, weights)
+        if learned is None or learned.name not in parts or not weights[learned.name]:
+            return found
+        everyone_saw = bool((learned.platform.known[rows] == 1.0).all())
+        return found if everyone_saw else self._with_arrivals(learned, query, found)
+
+    def _with_arrivals(self, learned: collaborative.Collaborative, query: Query, found: Scores) -> Scores:
+        """Score items that arrived late by words, on the scale of the others; see :func:`coldstart.fusion.settled`."""
+        rows, weights, parts = found.rows, found.weights, dict(found.parts)
+        by_words = {name: scores for name, (_, scores) in parts.items() if name != "collaborative"}
+        expected: list[Scorer] = [collaborative.Borrowed(learned), *([self.appeal] if self.appeal else [])]
+        guesses = {scorer.name: scorer.score(query, rows) for scorer in expected}
+        guessed = {name: standardise(scores) for name, scores in guesses.items()}
+        said = weighted_sum(by_words, weights, len(rows))
+        seen = said + weights["collaborative"] * parts["collaborative"][1]
+        zero_shot = said + weighted_sum(guessed, weights, len(rows))
+        known = learned.platform.known[rows]
+        fused, late = settled(seen, zero_shot, known), known < 1.0
+        for name, scores in guessed.items():
+            parts[name] = (np.where(late, guesses[name], np.nan), np.where(late, scores, 0.0))
+        explained = said + weighted_sum({name: parts[name][1] for name in guessed}, weights, len(rows))
+        parts["collaborative"] = (parts["collaborative"][0], (fused - explained) / weights["collaborative"])
+        return Scores(rows, parts, fused, weights)
+
+    def _weights_for(self, query: Query, platform: Platform | None) -> dict[str, float]:
+        """Return the weights, with what the user says and likes sharing one unit between them.
+
+        Closeness to few liked things weighs less, unless the user says something in words as well.
+        """
+        weights = dict(self.weights)
+        likes, text = len(query.liked) + len(query.liked_phrases), "text" in query.texts
+        there = {"liked": likes > 0, "taste": likes > 0, "text": text}
+        present = [name for name in there if there[name]]
+        share = sum(weights[name] for name in present)
+        for name in present:
+            weights[name] /= max(1.0, share)
+        if likes and not text:
+            for name in ("liked", "taste", "disliked", "lexical"):
+                weights[name] *= likes / (likes + FEW)
+        if platform is not None and "collaborative" not in self.given:
+            seen, items = int(platform.likes.table.nnz), len(self._index.catalogue)
+            weights["collaborative"] = collaborative.weight(seen, items, appeal=weights["appeal"], text=text)
+            weights["borrowed"] *= seen / (seen + items)
+        return weights
+
+    def best(self, scores: Scores, k: int) -> Scores:
+        """Return the ``k`` best candidates, best first; all if there are fewer. An item's id decides between ties."""
+        return scores.at(top(scores.fused, self._ties[scores.rows], k))
+
+    def ranked(self, scores: Scores, k: int) -> tuple[Recommendation, ...]:
+        """Return the ``k`` best candidates as they are recommended, with each scorer's part."""
+        best = self.best(scores, k)
+        ranked = []
+        for place, row in enumerate(best.rows):
+            item = self._index.catalogue[int(row)]
+            parts = {
+                name: Part(float(raw[place]), float(standardised[place]), best.weights.get(name, 0.0))
+                for name, (raw, standardised) in best.parts.items()
+            }
+            title, score = tidy_title(item.title), float(best.fused[place])
+            ranked.append(Recommendation(item.id, title, score, place + 1, MappingProxyType(parts), item))
+        return tuple(ranked)
+
+
+def fallback(query: Query, scores: Scores) -> str:
+    """Return why a list isn't personal, in words; empty if it is."""
+    if len(scores.rows) == 0:
+        return "no item is eligible: the filters, exclusions and candidates leave none"
+    if set(scores.parts) - _NOT_PERSONAL:
+        return ""
+    told = "nothing that tells items apart" if query.description else "nothing"
+    if "collaborative" in scores.parts and scores.weights["collaborative"]:
+        return f"{told} is known of the user: ranked by what others like"
+    if "appeal" in scores.parts:
+        return f"{told} is known of the user: ranked by appeal alone"
+    return f"{told} is known of the user and no scorer ranks without it: the order is arbitrary"
+
+
+def _checked(index: Index, given: Mapping[str, float]) -> dict[str, float]:
+    earned = {"appeal": earned_weight(index.appeal.knowledge)} if index.appeal is not None else {"appeal": 0.0}
+    known = {**DEFAULT_WEIGHTS, **earned, "collaborative": collaborative.FULL_WEIGHT}
+    for name, weight in given.items():
+        if name not in known:
+            raise ProfileError(f"no scorer is named {name!r}: expected one of {', '.join(sorted(known))}")
+        if not isinstance(weight, (int, float)) or not np.isfinite(weight) or weight < 0:
+            raise ProfileError(f"the weight of {name!r} is {weight!r}: expected a number >= 0")
+    return {**known, **{name: float(weight) for name, weight in given.items()}}
