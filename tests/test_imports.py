@@ -15,7 +15,7 @@ HELP = """
 import contextlib, io, runpy, sys
 sys.argv = ["coldstart", "--help"]
 with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
-    runpy.run_module("coldstart.cli", run_name="__main__")
+    runpy.run_module("coldstart", run_name="__main__")
 assert "Usage" in shown.getvalue(), shown.getvalue()
 """
 

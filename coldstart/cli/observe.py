@@ -1,0 +1,53 @@
+"""The command ``observe``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from coldstart.cli.options import FILE, FOLDER, as_json, encoding_option, prompts_option
+
+
+@click.command()
+@click.argument("folder", metavar="INDEX", type=FOLDER)
+@click.option("--interactions", type=FILE, help="What people did: user_id, item_id and, if there are, event_value, ...")
+@click.option("--forget", multiple=True, metavar="USER", help="Take back all that this user did; may be repeated.")
+@click.option("--half-life", type=click.FloatRange(min=0, min_open=True), help="Days after which a like counts half.")
+@prompts_option
+@encoding_option
+@as_json
+def observe(
+    folder: Path,
+    interactions: Path | None,
+    forget: tuple[str, ...],
+    half_life: float | None,
+    prompts: tuple[Path, ...],
+    encoding: str | None,
+    as_json: bool,
+) -> None:
+    """Let an index learn from interactions: seconds of arithmetic, kept beside it, taken back for anyone who asks."""
+    from coldstart.catalogue import Interactions
+    from coldstart.recommender import Recommender
+    from coldstart.terminal import console, print_json
+
+    if interactions is None and not forget:
+        raise click.UsageError("say what to learn: --interactions FILE, or --forget USER")
+    recommender = Recommender.load(folder, prompts=prompts)
+    events = (
+        Interactions.from_records([]) if interactions is None else Interactions.read(interactions, encoding=encoding)
+    )
+    observed = recommender.observe(events, half_life=half_life)
+    gone = {user: recommender.forget(user) for user in forget}
+    recommender.remember(folder)
+    state = recommender.learned
+    if as_json:
+        print_json({"observed": asdict(observed), "forgotten": gone, "learned": state})
+        return
+    out = console()
+    if interactions is not None:
+        out.print(f"{interactions.name}: {observed}", markup=False)
+    for user, count in gone.items():
+        out.print(f"{user}: {count} events taken back", markup=False)
+    out.print(f"{folder} has learned from {state['events']} events of {state['people']} people", markup=False)

@@ -1,0 +1,111 @@
+"""The commands ``recommend``, from a person to items, and ``audience``, from items to people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from coldstart.cli.options import FILE, FOLDER, as_json, encoding_option, prompts_option
+from coldstart.cli.people import pairs, profile_of, profile_options
+
+
+@click.command()
+@click.argument("index", type=FOLDER)
+@profile_options
+@click.option("-k", default=10, show_default=True, help="How many items.")
+@click.option(
+    "--where", multiple=True, metavar="NAME=VALUE|JSON", help='A condition: type=Red, {"year": {"min": 1990}}.'
+)
+@click.option("--exclude", multiple=True, metavar="ID", help="An item that must not come back.")
+@click.option("--candidate", "candidates", multiple=True, metavar="ID", help="Rank only these; may be repeated.")
+@click.option("--language", default=0, metavar="N", help="Let the language model read the best N again; 0 for none.")
+@click.option("--explain", is_flag=True, help="Show what each scorer gave.")
+@prompts_option
+@encoding_option
+@as_json
+def recommend(
+    index: Path,
+    k: int,
+    where: tuple[str, ...],
+    exclude: tuple[str, ...],
+    candidates: tuple[str, ...],
+    language: int,
+    explain: bool,
+    prompts: tuple[Path, ...],
+    encoding: str | None,
+    as_json: bool,
+    **who: Any,
+) -> None:
+    """Rank an index's items for one person; say nothing of them to see what appeals to anyone."""
+    from coldstart.recommender import Recommender
+    from coldstart.terminal import console, print_json, recommendations_json, recommendations_table
+
+    profile, context = profile_of(encoding=encoding, **who)
+    recommender = Recommender.load(index, prompts=prompts)
+    found = recommender.recommend(
+        profile,
+        context=context,
+        k=k,
+        where=_conditions(where) or None,
+        exclude=exclude,
+        candidates=candidates or None,
+        language=language,
+    )
+    if as_json:
+        print_json(recommendations_json(found))
+        return
+    for note in (*found.notes, found.fallback_reason):
+        if note:
+            click.echo(f"note: {note}", err=True)
+    out = console()
+    if found.description:
+        out.print(found.description, markup=False)
+    if len(found):
+        out.print(recommendations_table(found, recommender.catalogue, explain=explain))
+
+
+@click.command()
+@click.argument("index", type=FOLDER)
+@click.argument("items", type=FILE)
+@click.option("--users", required=True, type=FILE, help="The people to compare.")
+@click.option("-k", default=10, show_default=True, help="How many people for each item.")
+@prompts_option
+@encoding_option
+@as_json
+def audience(
+    index: Path, items: Path, users: Path, k: int, prompts: tuple[Path, ...], encoding: str | None, as_json: bool
+) -> None:
+    """Tell whom new items suit: in whose list of the whole catalogue each would stand highest."""
+    from coldstart.catalogue import Catalogue, read_profiles
+    from coldstart.recommender import Recommender
+    from coldstart.terminal import bars, console, print_json, rows_table
+
+    recommender = Recommender.load(index, prompts=prompts)
+    new = Catalogue.read(items, kind=recommender.catalogue.kind, encoding=encoding)
+    profiles = read_profiles(users, encoding=encoding)
+    with bars() as progress:
+        grown = recommender.add(new.items, progress=progress)
+    found = {item.id: grown.audience(item.id, profiles)[:k] for item in new.items}
+    if as_json:
+        plain = {id_: [{"name": s.name, "rank": s.rank, "of": s.of} for s in suits] for id_, suits in found.items()}
+        print_json({"audience": plain})
+        return
+    rows = [[item.title or item.id, s.name, f"{s.rank} of {s.of}"] for item in new.items for s in found[item.id]]
+    console().print(rows_table([["item", "user", "rank"], *rows]))
+
+
+def _conditions(given: Sequence[str]) -> dict[str, Any]:
+    conditions: dict[str, Any] = {}
+    for text in given:
+        if text.lstrip().startswith("{"):
+            try:
+                conditions.update(json.loads(text))
+            except ValueError as problem:
+                raise click.BadParameter(f"{text!r} isn't JSON: {problem}", param_hint="--where") from problem
+        else:
+            conditions.update(pairs([text], "--where"))
+    return conditions
