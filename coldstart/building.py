@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from coldstart.entities import Item
 from coldstart.errors import BadIndex
 from coldstart.index import Index, assemble, template_hash
 from coldstart.prompting import Library, Template, render
-from coldstart.rows import Progress, Store, key
+from coldstart.rows import Progress, Rows, Store, key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,15 +67,17 @@ def build(
     store = Store.open(folder, models)
     if previous is not None:
         store.take(previous.manifest, previous.vectors, previous.rows, models)
-    documents = _documents(catalogue, library, encoder.count_tokens, encoder.max_tokens)
+    places = _places(previous, catalogue, library)
+    documents = _documents(catalogue, library, encoder, previous, places)
+    titles = _titles(catalogue, library, previous, places)
     vectors = store.fill("vectors", documents, encoder.encode, progress, width=encoder.dimension, task="item vectors")
     knowledge = None
     prompts: tuple[_Prompt, ...] = ()
     if language_model is not None:
-        knowledge = knowledge_of(catalogue, library, language_model, store, progress)
+        knowledge = knowledge_of(catalogue, library, titles, language_model, store, progress)
         prompts, _ = _appeal_prompts(catalogue, library)
         prompts = prompts if knowledge >= WORTH_ALL_PROMPTS else prompts[:1]
-        _fill_appeal(prompts, _titles(catalogue, library), language_model, store, progress)
+        _fill_appeal(prompts, titles, language_model, store, progress)
     manifest = {
         "format": artefact.FORMAT,
         "kind": catalogue.kind,
@@ -87,7 +89,7 @@ def build(
         "appeal": dict(sorted((prompt.name, prompt.section) for prompt in prompts)),
         **models,
     }
-    rows = store.rows(documents, _titles(catalogue, library))
+    rows = store.rows(documents, titles)
     index = assemble(catalogue, vectors.astype(np.float32), rows, manifest)
     if folder is not None:
         index.save(folder)
@@ -112,6 +114,7 @@ def is_current(
         return False
     built = [manifest[role] and manifest[role]["hash"] for role in ("encoder", "language_model")]
     same = (manifest["catalogue"], manifest["templates"]) == (catalogue.hash, template_hash(library))
+    same &= not manifest.get("pending")
     return same and built == list(models)
 
 
@@ -132,7 +135,12 @@ def _fill_appeal(
 
 
 def knowledge_of(
-    catalogue: Catalogue, library: Library, model: LanguageModel, store: Store, progress: Progress | None
+    catalogue: Catalogue,
+    library: Library,
+    titles: Sequence[str],
+    model: LanguageModel,
+    store: Store,
+    progress: Progress | None,
 ) -> float:
     """Return how much more often the model completes titles once it is told what they are titles of.
 
@@ -143,7 +151,7 @@ def knowledge_of(
     """
     prompts, neutral = _appeal_prompts(catalogue, library)
     before, after = neutral.written(model), prompts[0].written(model)
-    titles = sorted(set(_titles(catalogue, library)) - {""}, key=key)[:_PAIRS_SAMPLE]
+    titles = sorted(set(titles) - {""}, key=key)[:_PAIRS_SAMPLE]
     tokens = model.tokenize(after, titles)
     pairs = Counter(pair for row in tokens for pair in itertools.pairwise(row))
 
@@ -196,15 +204,96 @@ def _appeal_prompts(catalogue: Catalogue, library: Library) -> tuple[tuple[_Prom
     return prompts, prompt(library.of("appeal-neutral")[0])
 
 
-def _titles(catalogue: Catalogue, library: Library) -> list[str]:
-    named = [library.describe_item(item, kind=catalogue.kind, template="item-title").text for item in catalogue.items]
-    return [f" {title}" if title else "" for title in named]
+def extended(index: Index, items: Iterable[Item], *, encoder: Encoder, library: Library) -> Index:
+    """Return an index that also holds these items, at the cost of reading their texts with the encoder.
+
+    What the language model says of them is left open: :attr:`AppealEvidence.pending` tells of which, and
+    :func:`build` with this index as ``previous`` asks for it.
+    """
+    catalogue = index.catalogue.with_items(items)
+    places = _places(index, catalogue, library)
+    documents = _documents(catalogue, library, encoder, index, places)
+    titles = _titles(catalogue, library, index, places)
+    changed = [row for row, place in enumerate(places) if place < 0]
+    before = np.maximum(places, 0)
+    vectors = index.vectors[before]
+    vectors[changed] = encoder.encode([documents[row] for row in changed])
+    said = {title: row for row, title in enumerate(index.rows.titles)}
+    likelihoods = {}
+    for section, known in index.rows.likelihoods.items():
+        values = known[before]
+        for row in changed:
+            values[row] = known[said[titles[row]]] if titles[row] in said else np.nan
+        likelihoods[section] = values
+    return _updated(index, catalogue, vectors, Rows(documents, tuple(titles), likelihoods))
+
+
+def reduced(index: Index, ids: Iterable[str]) -> Index:
+    """Return an index without some items.
+
+    Raises:
+        UnknownItem: An id that it doesn't hold.
+        CatalogueError: No item would be left.
+    """
+    catalogue = index.catalogue.without(ids)
+    kept = index.catalogue.rows(catalogue.ids)
+    rows = Rows(
+        tuple(index.rows.documents[row] for row in kept),
+        tuple(index.rows.titles[row] for row in kept),
+        {section: values[kept] for section, values in index.rows.likelihoods.items()},
+    )
+    return _updated(index, catalogue, index.vectors[kept], rows)
+
+
+def _updated(index: Index, catalogue: Catalogue, vectors: NDArray[np.float32], rows: Rows) -> Index:
+    pending = sum(
+        np.isnan(rows.likelihoods[section]).any(1).astype(np.int64) for section in index.manifest["appeal"].values()
+    )
+    manifest = {
+        **{name: value for name, value in index.manifest.items() if name != "files"},
+        "items": len(catalogue),
+        "catalogue": catalogue.hash,
+        "pending": int(np.count_nonzero(pending)),
+    }
+    return assemble(catalogue, vectors, rows, manifest)
+
+
+def _places(previous: Index | None, catalogue: Catalogue, library: Library) -> list[int]:
+    """Return the row in ``previous`` of each item that it holds as it is, and was described alike; -1 of others."""
+    if previous is None or previous.manifest["templates"] != template_hash(library):
+        return [-1] * len(catalogue)
+    if previous.catalogue.kind != catalogue.kind:
+        return [-1] * len(catalogue)
+    there = {item.id: (row, item) for row, item in enumerate(previous.catalogue.items)}
+    found = (there.get(item.id, (-1, None)) for item in catalogue.items)
+    return [row if old is new or old == new else -1 for (row, old), new in zip(found, catalogue.items, strict=True)]
+
+
+def _titles(
+    catalogue: Catalogue, library: Library, previous: Index | None = None, places: Sequence[int] | None = None
+) -> list[str]:
+    """Return what the language model reads of each item, after a space."""
+
+    def title(item: Item) -> str:
+        text = library.describe_item(item, kind=catalogue.kind, template="item-title").text
+        return f" {text}" if text else ""
+
+    if previous is None or places is None:
+        return [title(item) for item in catalogue.items]
+    known = previous.rows.titles
+    return [known[row] if row >= 0 else title(item) for row, item in zip(places, catalogue.items, strict=True)]
 
 
 def _documents(
-    catalogue: Catalogue, library: Library, count_tokens: Callable[[str], int], budget: int
+    catalogue: Catalogue, library: Library, encoder: Encoder, previous: Index | None, places: Sequence[int]
 ) -> tuple[str, ...]:
-    def document(item: Item) -> str:
-        return library.describe_item(item, kind=catalogue.kind, budget=budget, count_tokens=count_tokens).text
+    """Return what the encoder reads of each item."""
 
-    return tuple(document(item) for item in catalogue.items)
+    def document(item: Item) -> str:
+        budget, count = encoder.max_tokens, encoder.count_tokens
+        return library.describe_item(item, kind=catalogue.kind, budget=budget, count_tokens=count).text
+
+    if previous is None or previous.manifest["encoder"]["hash"] != encoder.hash:
+        return tuple(document(item) for item in catalogue.items)
+    known = previous.documents
+    return tuple(known[row] if row >= 0 else document(item) for row, item in zip(places, catalogue.items, strict=True))

@@ -6,12 +6,13 @@ that go with it, can be had from here too.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -63,6 +64,7 @@ class Catalogue:
         self._items = _distinct(items, place=lambda row: f"item {row + 1}")
         self._rows = {item.id: row for row, item in enumerate(self._items)}
         self._attributes: dict[str, Attribute] = {}
+        self._hashes: dict[str, str] = {}  # of items, by id
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], *, kind: str | None = None, encoding: str | None = None) -> Catalogue:
@@ -119,7 +121,9 @@ class Catalogue:
     def item_hash(self, row: int) -> str:
         """Return the SHA-256 of one item's id, title and attributes, in hex; the order of attributes doesn't count."""
         item = self._items[row]
-        return _sha256([item.id, item.title, sorted(item.attributes.items())])
+        if item.id not in self._hashes:
+            self._hashes[item.id] = _sha256([item.id, item.title, sorted(item.attributes.items())])
+        return self._hashes[item.id]
 
     def __len__(self) -> int:
         return len(self._items)
@@ -211,14 +215,29 @@ class Catalogue:
 
     def with_items(self, items: Iterable[Item]) -> Catalogue:
         """Return a catalogue in which each given item replaces the one with its id, or else comes at the end."""
-        merged: dict[str, Item] = dict(zip(self.ids, self._items, strict=True))
-        merged.update({item.id: item for item in _distinct(items, place=lambda row: f"item {row + 1}", empty=True)})
-        return Catalogue(merged.values(), kind=self._kind)
+        new = {item.id: item for item in _distinct(items, place=lambda row: f"item {row + 1}", empty=True)}
+        return self._of({**dict(zip(self.ids, self._items, strict=True)), **new}, changed=new)
 
     def without(self, ids: Iterable[str]) -> Catalogue:
         """Return a catalogue without some items; an unknown id raises, and so does leaving no item."""
         gone = set(self.rows(ids).tolist())
-        return Catalogue((item for row, item in enumerate(self._items) if row not in gone), kind=self._kind)
+        kept = {item.id: item for row, item in enumerate(self._items) if row not in gone}
+        if not kept:
+            raise CatalogueError(
+                f"taking away {len(gone)} items leaves an empty catalogue: expected at least one item to stay"
+            )
+        return self._of(kept, changed=())
+
+    def _of(self, items: Mapping[str, Item], *, changed: Collection[str]) -> Catalogue:
+        """Return a catalogue of these items, which were checked; those that didn't change aren't hashed again."""
+        made = copy.copy(self)
+        made._items = tuple(items.values())
+        made._rows = {id_: row for row, id_ in enumerate(items)}
+        made._attributes = {}
+        made._hashes = {id_: hashed for id_, hashed in self._hashes.items() if id_ not in changed and id_ in items}
+        for name in ("ids", "attribute_names", "hash"):
+            made.__dict__.pop(name, None)
+        return made
 
 
 def _is_kind(kind: object) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -172,8 +174,10 @@ class LanguageModel:
         for batch in self._batches([len(row) for row in rows]):
             kept = [row for row in batch if rows[row]]
             if kept:
-                logits = self._forward(prefix, [rows[row] for row in kept])
-                last = logits[range(len(kept)), [len(rows[row]) - 1 for row in kept]]
+                ends = [len(rows[row]) - 1 for row in kept]
+                wanted = sorted(set(ends))
+                logits = self._forward(prefix, [rows[row] for row in kept], after=wanted)
+                last = logits[range(len(kept)), [wanted.index(end) for end in ends]]
                 odds[kept] = (last[:, yes_id[0]] - last[:, no_id[0]]).double().cpu().numpy()
         return odds
 
@@ -245,11 +249,16 @@ class LanguageModel:
             found[:, 1:] = (chosen - logits.logsumexp(-1)).double().cpu()
         return [values[: len(row)].numpy() for values, row in zip(found, rows, strict=True)]
 
-    def _forward(self, prefix: _Prefix, rows: Sequence[Sequence[int]]) -> Tensor:
-        """Return the logits after each token of rows that continue a prefix, padded on the right.
+    def _forward(self, prefix: _Prefix, rows: Sequence[Sequence[int]], *, after: Sequence[int] | None = None) -> Tensor:
+        """Return the logits after tokens of rows that continue a prefix, padded on the right.
+
+        Args:
+            prefix: What all rows continue.
+            rows: Tokens, at least one row.
+            after: After which tokens, counted from 0, rising; after each if None.
 
         Returns:
-            Shape: ``(rows, longest, vocabulary)``, float32.
+            Shape: ``(rows, after, vocabulary)``, float32.
         """
         import torch
 
@@ -262,12 +271,20 @@ class LanguageModel:
             if _can_branch(prefix.cache):
                 cache = copy.deepcopy(prefix.cache)
                 cache.batch_repeat_interleave(len(rows))
+                if after is not None and self._can_choose:
+                    kept = {"logits_to_keep": torch.tensor(after, device=inputs.device)}
+                    return self.model(inputs, past_key_values=cache, use_cache=True, **kept).logits.float()  # type: ignore[no-any-return]
                 logits = self.model(inputs, past_key_values=cache, use_cache=True).logits
             else:
                 start = torch.tensor([prefix.ids], device=inputs.device).expand(len(rows), -1)
                 logits = self.model(torch.cat([start, inputs], 1)).logits[:, len(prefix.ids) :]
-        result: Tensor = logits.float()
+        result: Tensor = (logits if after is None else logits[:, list(after)]).float()
         return result
+
+    @cached_property
+    def _can_choose(self) -> bool:
+        """Whether the model computes logits only where they are wanted."""
+        return "logits_to_keep" in inspect.signature(self.model.forward).parameters
 
     def _batches(self, lengths: Sequence[int] | NDArray[np.int64]) -> list[list[int]]:
         """Split rows, longest first, under a budget of tokens and of logits."""

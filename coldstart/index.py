@@ -36,12 +36,14 @@ class AppealEvidence:
         total: Log-probability of the title, in nats; NaN where it has no words. Shape: ``(items, prompts)``.
         tokens: Tokens of the title. Shape: ``(items,)``.
         knowledge: How well the model knows the catalogue: see :func:`coldstart.building.knowledge_of`.
+        pending: Which items the model hasn't read yet; their ``total`` is NaN. Shape: ``(items,)``.
     """
 
     prompts: tuple[str, ...]
     total: NDArray[np.float64]
     tokens: NDArray[np.int64]
     knowledge: float
+    pending: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -140,11 +142,13 @@ def assemble(catalogue: Catalogue, vectors: NDArray[np.float32], rows: Rows, man
         columns = [rows.likelihoods[section] for section in manifest["appeal"].values()]
         tokens = columns[0][:, 1]
         known = tokens > 0
+        unread: NDArray[np.bool_] = np.logical_or.reduce(np.isnan(np.concatenate(columns, 1)), axis=1)
         appeal = AppealEvidence(
             tuple(manifest["appeal"]),
             np.where(known[:, None], np.stack([column[:, 0] for column in columns], 1), np.nan),
             np.where(known, tokens, 0).astype(np.int64),
             float(manifest["knowledge"]),
+            unread,
         )
     return Index(catalogue, rows.documents, vectors, appeal, manifest, rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from coldstart.entities import Context, Profile
-from coldstart.errors import ProfileError, UnknownItem
+from coldstart.errors import ColdstartError, ProfileError, UnknownItem
 from coldstart.index import Index
 from coldstart.prompting import Library
 from coldstart.scoring import Query
@@ -32,12 +33,32 @@ class Reader:
         index: What is asked.
         library: How people are described.
         encode: From texts to unit vectors in the index's space, not centred. Shape: ``(texts, dimension)``.
+        previous: Of another index by the same encoder, whose texts are taken over.
     """
 
-    def __init__(self, index: Index, library: Library, encode: Callable[[Sequence[str]], NDArray[np.float32]]) -> None:
+    def __init__(
+        self,
+        index: Index,
+        library: Library,
+        encode: Callable[[Sequence[str]], NDArray[np.float32]],
+        previous: Reader | None = None,
+    ) -> None:
         self._index, self._library, self._encode = index, library, encode
         self._catalogue = index.catalogue
-        self._texts: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._texts: OrderedDict[str, NDArray[np.float32]] = previous._texts if previous is not None else OrderedDict()
+
+    def prepare(self, requests: Sequence[tuple[Profile, Context | None]]) -> None:
+        """Encode what several requests say in one go; reading each afterwards needs no encoder.
+
+        Requests that can't be read are left to the reading, which says why.
+        """
+        wanted: list[str] = []
+        for profile, context in requests:
+            with contextlib.suppress(ColdstartError):
+                wanted += self._said(profile, context).values()
+                wanted += self._stated(profile.likes, "likes")[1]
+                wanted += self._stated(profile.dislikes, "dislikes")[1]
+        self._known(wanted)
 
     def read(
         self, profile: Profile, context: Context | None, *, describe: bool = True
@@ -70,6 +91,14 @@ class Reader:
             description=self._description(profile, context) if describe else "",
         )
         return query, (*notes, *more)
+
+    def items(self, values: Sequence[str]) -> list[int]:
+        """Return the rows of the items among what a profile likes or dislikes, each once; phrases are none.
+
+        Raises:
+            UnknownItem: An id that the catalogue doesn't hold.
+        """
+        return self._stated(values, "likes or dislikes")[0]
 
     def eligible(
         self,
@@ -170,10 +199,16 @@ class Reader:
         return found.text
 
     def _vectors(self, texts: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:
+        if not texts:
+            return {}
+        return dict(zip(texts, self._index.centre(np.stack(self._known(texts))), strict=True))
+
+    def _known(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Return the vectors of texts, not centred; those read last are kept."""
         new = [text for text in dict.fromkeys(texts) if text not in self._texts]
         if new:
-            self._texts.update(zip(new, self._index.centre(self._encode(new)), strict=True))
-        found = {text: self._texts[text] for text in texts}
+            self._texts.update(zip(new, self._encode(new), strict=True))
+        found = [self._texts[text] for text in texts]
         while len(self._texts) > _TEXTS_KEPT:
             self._texts.popitem(last=False)
         return found

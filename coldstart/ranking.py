@@ -70,6 +70,7 @@ class Ranker:
     Args:
         index: Whose items.
         weights: Of scorers, by name, over the defaults; "appeal" overrides the earned weight.
+        previous: Of another index. What it knows of the items that both hold isn't worked out again.
 
     Attributes:
         given: Those weights.
@@ -79,24 +80,31 @@ class Ranker:
         ProfileError: No scorer has that name, or a weight isn't a number >= 0.
     """
 
-    def __init__(self, index: Index, weights: Mapping[str, float]) -> None:
+    def __init__(self, index: Index, weights: Mapping[str, float], previous: Ranker | None = None) -> None:
         self.given = dict(weights)
         self.weights = _checked(index, self.given)
         self._index = index
+        self._lexical: Lexical = Lexical(index.documents, None if previous is None else previous._lexical)
         self._by_words: tuple[Scorer, ...] = (
             Liked(index),
             Taste(index),
             *(Said(index, view) for view in VIEWS),
             Disliked(index),
-            Lexical(index.documents),
+            self._lexical,
         )
-        digests = (hashlib.sha256(id_.encode("utf-8", "surrogatepass")).digest()[:8] for id_ in index.catalogue.ids)
-        self._ties = np.frombuffer(b"".join(digests), np.uint64)
+        ids = index.catalogue.ids
+        known = previous._index.catalogue.ids if previous is not None else ()
+        same = len(known) if known == ids[: len(known)] else 0
+        digests = (hashlib.sha256(id_.encode("utf-8", "surrogatepass")).digest()[:8] for id_ in ids[same:])
+        ties = np.frombuffer(b"".join(digests), np.uint64)
+        self._ties: NDArray[np.uint64] = (
+            ties if previous is None or not same else np.concatenate([previous._ties[:same], ties])
+        )
 
     @cached_property
     def appeal(self) -> Appeal | None:
         """The prior before who asks; None for an index without a language model."""
-        return None if self._index.appeal is None else Appeal(self._index.appeal)
+        return None if self._index.appeal is None else Appeal(self._index.appeal, self._index.centred)
 
     def score(self, query: Query, rows: NDArray[np.int64], platform: Platform | None) -> Scores:
         """Score some rows, in their order, with all but the language model.
@@ -118,6 +126,12 @@ class Ranker:
             return found
         everyone_saw = bool((learned.platform.known[rows] == 1.0).all())
         return found if everyone_saw else self._with_arrivals(learned, query, found)
+
+    def sample(self, count: int) -> NDArray[np.int64]:
+        """Return that many rows, rising; all if there are fewer. Which items they are isn't told by their order."""
+        if len(self._ties) <= count:
+            return np.arange(len(self._ties))
+        return np.sort(np.argpartition(self._ties, count)[:count])
 
     def _with_arrivals(self, learned: collaborative.Collaborative, query: Query, found: Scores) -> Scores:
         """Score items that arrived late by words, on the scale of the others; see :func:`coldstart.fusion.settled`."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -58,6 +58,7 @@ class Recommender:
         self._models = loading.Pair(encoder, language_model)
         self._reader = Reader(index, self.library, self._models.encode)
         self._ranker = Ranker(index, weights or {})
+        self._language: Language | None = None
         self._calibration = calibration.Calibration()
 
     @classmethod
@@ -143,12 +144,25 @@ class Recommender:
         items: Iterable[Item],
         *,
         path: str | os.PathLike[str] | None = None,
+        appeal: Literal["now", "later"] = "now",
         progress: Progress | None = None,
     ) -> Recommender:
         """Return a recommender whose catalogue also holds these items; only their texts are computed.
 
         An item with a known id replaces the one there. With a path, the new index is kept there, as by :meth:`build`.
+
+        Args:
+            appeal: "later" doesn't wait for the language model: the items' appeal is estimated from that of items with
+                like vectors until :meth:`complete`.
         """
+        if appeal == "later":
+            items = list(items)
+            grown = self._with(
+                building.extended(self.index, items, encoder=self.encoder, library=self.library), self._ranker.given
+            )
+            if path is not None:
+                grown.save(path)
+            return grown
         catalogue = self.index.catalogue.with_items(items)
         models = [self.index.manifest[role] for role in ("encoder", "language_model")]
         hashes = [model and model["hash"] for model in models]
@@ -172,6 +186,48 @@ class Recommender:
         grown.remember(path)
         return grown
 
+    def remove(self, ids: Iterable[str]) -> Recommender:
+        """Return a recommender whose catalogue no longer holds these items; no model is asked.
+
+        Raises:
+            UnknownItem: An id that the catalogue doesn't hold.
+            CatalogueError: No item would be left.
+        """
+        return self._with(building.reduced(self.index, ids), self._ranker.given)
+
+    @property
+    def pending(self) -> int:
+        """How many items have an estimated appeal, since the language model hasn't read them yet."""
+        return int(self.index.manifest.get("pending", 0))
+
+    def complete(
+        self,
+        *,
+        encoder: Encoder | None = None,
+        language_model: LanguageModel | None = None,
+        path: str | os.PathLike[str] | None = None,
+        progress: Progress | None = None,
+    ) -> Recommender:
+        """Return a recommender for which the language model has read every item.
+
+        Args:
+            encoder: What encodes texts meanwhile, in place of the recommender's own; the same model.
+            language_model: What reads titles meanwhile; the same model. An index without a language model gets its
+                appeal prior.
+            path: A folder to keep the new index in, as by :meth:`build`.
+            progress: Called as the work goes on.
+        """
+        built = building.build(
+            self.catalogue,
+            encoder=encoder or self.encoder,
+            language_model=language_model or self.language_model,
+            library=self.library,
+            previous=self.index,
+            path=path,
+            progress=progress,
+        )
+        return self._with(built, self._ranker.given)
+
     def reweighted(self, weights: Mapping[str, float]) -> Recommender:
         """Return a recommender of the same index with these weights over its own; 0 leaves a scorer out.
 
@@ -182,9 +238,10 @@ class Recommender:
 
     def _with(self, index: Index, weights: Mapping[str, float]) -> Recommender:
         made = copy.copy(self)
-        made.index, made._ranker = index, Ranker(index, weights)
+        made.index, made._ranker = index, Ranker(index, weights, self._ranker)
         if index is not self.index:
-            made._reader = Reader(index, self.library, self._models.encode)
+            made._language = None if self._language is None else self._language.of(index.catalogue)
+            made._reader = Reader(index, self.library, self._models.encode, self._reader)
             made._calibration = calibration.Calibration()
             if self.platform is not None:
                 made.platform = made._ground().carried(self.platform, self.catalogue, now=time.time())
@@ -349,28 +406,86 @@ class Recommender:
             ProfileError: ``k``, ``language`` or ``where`` can't be used.
             UnknownItem: An id that the catalogue doesn't hold.
         """
+        slices = self.recommending(
+            profile,
+            context=context,
+            k=k,
+            where=where,
+            exclude=exclude,
+            candidates=candidates,
+            language=language,
+            size=max(count(k, "k", least=1), count(language, "language", least=0)),
+        )
+        return list(slices)[-1]
+
+    def recommending(
+        self,
+        profile: Profile | None = None,
+        *,
+        context: Context | None = None,
+        k: int = 10,
+        where: Mapping[str, Any] | None = None,
+        exclude: Iterable[str] = (),
+        candidates: Iterable[str] | None = None,
+        language: int = 0,
+        size: int = 4,
+    ) -> Iterator[Recommendations]:
+        """Rank as :meth:`recommend` does, and yield the best list so far after each slice of work.
+
+        The first list is there without the language model; then it reads the description, and then ``size`` candidates
+        a slice, the best first. All lists but the last are marked as degraded. Without ``language`` there is one list.
+
+        Raises:
+            ProfileError: As :meth:`recommend` does.
+            UnknownItem: As well.
+        """
         profile = profile if profile is not None else Profile()
         k, language = count(k, "k", least=1), count(language, "language", least=0)
         query, notes = self._reader.read(profile, context)
         rows = self._reader.eligible(query, profile, where=where, exclude=exclude, candidates=candidates)
         scores = self._ranker.score(query, rows, self.platform)
         reason = ranking.fallback(query, scores)
-        if language and len(rows):
-            scores = self._ranker.best(scores, max(k, language))
-            if self.language_model is None:
-                reason = reason or "the index has no language model: ranked without it"
-            else:
-                reread = Language(self.language_model, self.catalogue, self.library)
-                scores = scores.joined(reread.name, reread.score(query, scores.rows))
-        return Recommendations(
-            self._ranker.ranked(scores, k),
-            description=query.description,
-            template_hash=self.library.hash(),
-            models=self._models_used("language" in scores.parts),
-            degraded=bool(reason),
-            fallback_reason=reason,
-            notes=notes,
-        )
+
+        def found(scores: ranking.Scores, reason: str) -> Recommendations:
+            return Recommendations(
+                self._ranker.ranked(scores, k),
+                description=query.description,
+                template_hash=self.library.hash(),
+                models=self._models_used("language" in scores.parts),
+                degraded=bool(reason),
+                fallback_reason=reason,
+                notes=notes,
+            )
+
+        if not language or not len(rows):
+            yield found(scores, reason)
+            return
+        scores = self._ranker.best(scores, max(k, language))
+        if self.language_model is None:
+            yield found(scores, reason or "the index has no language model: ranked without it")
+            return
+        if not query.description:
+            yield found(scores, reason)
+            return
+        of = len(scores.rows)
+        if of > size:
+            yield found(scores, reason or f"the language model has read none of {of} candidates yet")
+        for raw in self._rereading(self.language_model).slices(query, scores.rows, size=size):
+            read = int(np.isfinite(raw).sum())
+            short = f"the language model has read {read} of {of} candidates" if read < of else ""
+            yield found(scores.joined(Language.name, raw), reason or short)
+
+    def prepare(self, requests: Sequence[tuple[Profile, Context | None]]) -> None:
+        """Encode what several people say in one go, so that recommending to each needs no encoder.
+
+        Lists are the same, up to rounding, whoever else is in it. Requests that can't be read are passed over.
+        """
+        self._reader.prepare(requests)
+
+    def _rereading(self, model: LanguageModel) -> Language:
+        if self._language is None:
+            self._language = Language(model, self.catalogue, self.library)
+        return self._language
 
     def score(
         self, profile: Profile, rows: NDArray[np.int64] | None = None, *, context: Context | None = None

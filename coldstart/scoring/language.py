@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MARK = "\x1e"
+_KEPT = 50_000  # questions whose answer for nobody is remembered: some 10 MB
 
 
 class Language:
@@ -33,20 +38,63 @@ class Language:
         self._library = library
         self._template = library.of("question")[0]
         self._head, _, self._tail = model.chat(_MARK).partition(_MARK)
+        self._alone: OrderedDict[str, float] = OrderedDict()
+
+    def of(self, catalogue: Catalogue) -> Language:
+        """Return the same scorer for another catalogue; what it remembers stays."""
+        made = copy.copy(self)
+        made._catalogue = catalogue
+        made.__dict__.pop("_opening", None)
+        return made
 
     def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the difference of log-odds for each row. One short forward a row, twice."""
+        """Return the difference of log-odds for each row: one short forward a row, and one more where it is new."""
+        return [np.full(len(rows), np.nan), *self.slices(query, rows, size=max(len(rows), 1))][-1]
+
+    def slices(self, query: Query, rows: NDArray[np.int64], *, size: int) -> Iterator[NDArray[np.float64]]:
+        """Score the rows a few at a time, in their order; yield all scores so far, NaN where there are none yet.
+
+        The first and longest piece of work is reading the description; then come slices of ``size`` rows. What the
+        model answers for nobody is remembered by item. Nothing is yielded if nothing is known of the person.
+        """
         if not query.description:
-            return np.full(len(rows), np.nan)
-        questions = [self._question(int(row)) for row in rows]
-        given = self._ask(query.description, questions)
-        return given - self._ask("", questions)
+            return
+        found = np.full(len(rows), np.nan)
+        self._ask(query.description, [])
+        if len(rows) > size:
+            yield found.copy()
+        for start in range(0, len(rows), size):
+            questions = [self._question(int(row)) for row in rows[start : start + size]]
+            given = self._ask(query.description, questions)
+            found[start : start + size] = given - self._for_nobody(questions)
+            yield found.copy()
+
+    def _for_nobody(self, questions: Sequence[str]) -> NDArray[np.float64]:
+        new = [question for question in dict.fromkeys(questions) if question not in self._alone]
+        if new:
+            self._alone.update(zip(new, self._ask("", new).tolist(), strict=True))
+        found = np.array([self._alone[question] for question in questions])
+        while len(self._alone) > _KEPT:
+            self._alone.popitem(last=False)
+        return found
 
     def _question(self, row: int) -> str:
         item = self._library.describe_item(self._catalogue[row], kind=self._catalogue.kind, template="item-title")
-        values = {"kind": self._catalogue.kind, "item": item.text, "description": ""}
-        return render(self._template, values, part="candidate").text + self._tail
+        return self._asked(item.text) + self._tail
 
-    def _ask(self, description: str, questions: list[str]) -> NDArray[np.float64]:
+    def _asked(self, item: str) -> str:
+        values = {"kind": self._catalogue.kind, "item": item, "description": ""}
+        return render(self._template, values, part="candidate").text
+
+    @cached_property
+    def _opening(self) -> str:
+        """How every question begins, up to the last space before the item's name: read once, not once an item."""
+        first, second = self._asked("one"), self._asked("two")
+        alike = next((place for place, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), 0)
+        return first[: max(first.rfind(" ", 0, alike), 0)]
+
+    def _ask(self, description: str, questions: Sequence[str]) -> NDArray[np.float64]:
         shared = render(self._template, {"kind": self._catalogue.kind, "description": description}).text
-        return self._model.log_odds(self._head + shared, questions, yes="Yes", no="No")
+        opening = self._opening if all(question.startswith(self._opening) for question in questions) else ""
+        rest = [question[len(opening) :] for question in questions]
+        return self._model.log_odds(self._head + shared + opening, rest, yes="Yes", no="No")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import sparse
 
 from coldstart.scoring import Query
 
@@ -18,43 +21,98 @@ _COMMON = 0.8
 """Words in a larger share of the items tell nothing apart and are left out, in catalogues that aren't tiny."""
 
 _FEW = 20
+_WORD = re.compile(r"(?u)\b\w+\b")
 
 
 class Lexical:
     """Words shared with the liked items, liked phrases and the user's own text; abstains without a match.
 
     The square root of the summed TF-IDF cosines, so that one rare word doesn't outweigh everything else. Sublinear
-    term frequency, as in Manning et al., "Introduction to Information Retrieval" (2008), section 6.4.
+    term frequency, as in Manning et al., "Introduction to Information Retrieval" (2008), section 6.4; the rest as
+    scikit-learn's ``TfidfVectorizer`` has it.
+
+    Args:
+        documents: The items' texts, by row.
+        previous: Of another catalogue. Texts that it counted aren't counted again.
     """
 
     name = "lexical"
 
-    def __init__(self, documents: Sequence[str]) -> None:
+    def __init__(self, documents: Sequence[str], previous: Lexical | None = None) -> None:
         self._documents = documents
+        self._previous = previous if previous is not None and "_counted" in previous.__dict__ else None
 
     @cached_property
-    def _fitted(self) -> tuple[Any, Any]:
-        from sklearn.feature_extraction.text import TfidfVectorizer
+    def _counted(self) -> tuple[dict[str, int], Any]:
+        """The columns of words, and how often each text has each. Shape: ``(items, words)``, CSR."""
+        columns: dict[str, int] = {}
+        rows_of: dict[str, int] = {}
+        before: Any = None
+        if self._previous is not None:
+            columns, before = dict(self._previous._counted[0]), self._previous._counted[1]
+            rows_of = {text: row for row, text in enumerate(self._previous._documents)}
+            self._previous = None
+        new = [text for text in self._documents if text not in rows_of]
+        counts: list[int] = []
+        places: list[int] = []
+        ends = [0]
+        for text in new:
+            words = Counter(_WORD.findall(text.lower()))
+            counts.extend(words.values())
+            places.extend(columns.setdefault(word, len(columns)) for word in words)
+            ends.append(len(places))
+        size = (len(new), len(columns))
+        table = sparse.csr_matrix((np.array(counts, np.float32), np.array(places, np.int32), ends), shape=size)
+        if before is None:
+            return columns, table
+        before = sparse.csr_matrix((before.data, before.indices, before.indptr), shape=(before.shape[0], len(columns)))
+        first = {text: row for row, text in enumerate(new)}
+        rows = [rows_of[text] if text in rows_of else before.shape[0] + first[text] for text in self._documents]
+        return columns, sparse.vstack([before, table], format="csr")[rows]
 
-        words = r"(?u)\b\w+\b"
-        most = _COMMON if len(self._documents) >= _FEW else 1.0
-        vectorizer = TfidfVectorizer(sublinear_tf=True, token_pattern=words, max_df=most, dtype=np.float32)
-        try:
-            return vectorizer, vectorizer.fit_transform(self._documents)
-        except ValueError:  # not one word in the whole catalogue
-            return None, None
+    @cached_property
+    def _weighed(self) -> tuple[NDArray[np.float32], Any]:
+        """How rare each word is, 0 for those left out, and the items' unit vectors of words."""
+        columns, counts = self._counted
+        items = counts.shape[0]
+        found = np.bincount(counts.indices, minlength=len(columns))
+        rarity = np.log((1 + items) / (1 + found)) + 1
+        rarity[found > (_COMMON if items >= _FEW else 1.0) * items] = 0.0
+        return rarity.astype(np.float32), _unit(counts, rarity.astype(np.float32))
+
+    def _said(self, texts: Sequence[str]) -> Any:
+        """Return texts as sparse unit vectors of the catalogue's words. Shape: ``(texts, words)``."""
+        columns = self._counted[0]
+        cells = [
+            (row, columns[word], count)
+            for row, text in enumerate(texts)
+            for word, count in Counter(_WORD.findall(text.lower())).items()
+            if word in columns
+        ]
+        rows, places, counts = zip(*cells, strict=True) if cells else ((), (), ())
+        size = (len(texts), len(columns))
+        return _unit(sparse.csr_matrix((np.array(counts, np.float32), (rows, places)), shape=size), self._weighed[0])
 
     def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the root of the summed cosines of each row."""
-        vectorizer, matrix = self._fitted
         nothing = np.full(len(rows), np.nan)
         said = [*query.liked_phrases, *(query.texts[view] for view in ("text",) if view in query.texts)]
-        if matrix is None or not (len(query.liked) or said):
+        if not (len(query.liked) or said) or not self._counted[0]:
             return nothing
+        matrix = self._weighed[1]
         wanted = np.asarray(query.liked_weights @ matrix[query.liked]).ravel()
         if said:
-            wanted = wanted + np.asarray(vectorizer.transform(said).sum(0)).ravel()
+            wanted = wanted + np.asarray(self._said(said).sum(0)).ravel()
         if not wanted.any():
             return nothing
         shared: NDArray[np.float64] = np.asarray(matrix @ wanted, np.float64).ravel()[rows]
         return np.sqrt(np.maximum(shared, 0.0))
+
+
+def _unit(counts: Any, rarity: NDArray[np.float32]) -> Any:
+    """Return counts with sublinear frequencies and rarities, each row of unit length or empty."""
+    data = (1 + np.log(counts.data)) * rarity[counts.indices]
+    row_of = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+    lengths = np.sqrt(np.bincount(row_of, weights=data.astype(np.float64) ** 2, minlength=counts.shape[0]))
+    data = (data / np.where(lengths > 0, lengths, 1.0)[row_of]).astype(np.float32)
+    return sparse.csr_matrix((data, counts.indices, counts.indptr), shape=counts.shape)

@@ -40,8 +40,10 @@ class Said:
         if vector is None:
             return np.full(len(rows), np.nan)
         # Not a matrix product: its threads go on spinning and slow the encoder's next forward several times.
-        cosines: NDArray[np.float64] = np.einsum("ij,j->i", self._index.centred[rows], vector).astype(np.float64)
-        return cosines
+        centred, most = self._index.centred, 2 * len(rows) > len(self._index.centred)
+        cosines = np.einsum("ij,j->i", centred if most else centred[rows], vector)  # copying many rows costs more
+        result: NDArray[np.float64] = (cosines[rows] if most else cosines).astype(np.float64)
+        return result
 
 
 class Liked:
@@ -98,8 +100,9 @@ class Taste:
         else:
             precision = examples.T @ examples + NOISE * np.eye(examples.shape[1])
             direction = np.linalg.solve(precision, examples.T @ targets)
-        found: NDArray[np.float64] = (self._index.centred[rows] @ direction.astype(np.float32)).astype(np.float64)
-        return found
+        centred, most = self._index.centred, 2 * len(rows) > len(self._index.centred)
+        found: NDArray[np.float32] = (centred if most else centred[rows]) @ direction.astype(np.float32)
+        return (found[rows] if most else found).astype(np.float64)
 
 
 class Disliked:
@@ -140,12 +143,17 @@ def closeness(
     """
     if len(weights) == 0:
         return np.full(len(rows), np.nan)
+    if 2 * len(rows) > len(index.centred) and len(rows) < len(index.centred):
+        everything = np.arange(len(index.centred))  # rows of one range are read where they lie
+        return closeness(index, everything, examples, phrases, weights)[rows]
     scaled = (_vectors(index, examples, phrases) * np.float32(SHARPNESS)).T
+    whole = len(rows) == len(index.centred) and bool((rows == np.arange(len(rows))).all())
     offsets = np.log(weights / weights.sum())
     found = np.empty(len(rows))
     block = max(1, _BLOCK // len(weights))
     for start in range(0, len(rows), block):
-        similar = index.centred[rows[start : start + block]] @ scaled
+        near = slice(start, start + block)
+        similar = index.centred[near if whole else rows[near]] @ scaled
         # Cosines are within 1, so that no exponent passes SHARPNESS: nothing to guard against.
         found[start : start + block] = np.log(np.exp(similar) @ np.exp(offsets)) / SHARPNESS
     return found
