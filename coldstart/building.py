@@ -7,7 +7,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +86,7 @@ def build(
         "dimension": encoder.dimension,
         "templates": template_hash(library),
         "knowledge": knowledge,
+        "measured": len(catalogue),
         "appeal": dict(sorted((prompt.name, prompt.section) for prompt in prompts)),
         **models,
     }
@@ -226,6 +227,20 @@ def extended(index: Index, items: Iterable[Item], *, encoder: Encoder, library: 
             values[row] = known[said[titles[row]]] if titles[row] in said else np.nan
         likelihoods[section] = values
     return _updated(index, catalogue, vectors, Rows(documents, tuple(titles), likelihoods))
+
+
+def read(index: Index, *, language_model: LanguageModel, library: Library) -> Index:
+    """Return an index whose pending items the language model has read; its knowledge of the catalogue stays as it is."""
+    prompts = {prompt.name: prompt for prompt in _appeal_prompts(index.catalogue, library)[0]}
+    likelihoods = dict(index.rows.likelihoods)
+    for name, section in index.manifest["appeal"].items():
+        values = likelihoods[section].copy()
+        rows = np.flatnonzero(np.isnan(values).any(1))
+        titles = [index.rows.titles[row] for row in rows]
+        found = language_model.likelihoods(prompts[name].written(language_model), titles)
+        values[rows] = np.stack([found.total, found.tokens.astype(float)], 1)
+        likelihoods[section] = values
+    return _updated(index, index.catalogue, index.vectors, replace(index.rows, likelihoods=likelihoods))
 
 
 def reduced(index: Index, ids: Iterable[str]) -> Index:

@@ -109,11 +109,12 @@ class Executor:
 
     def submit(
         self,
-        work: Callable[[], Steps[T] | T],
+        work: Callable[[], Any],
         *,
         gather: Callable[[Sequence[Any]], None] | None = None,
         need: Any = None,
-    ) -> Job[T]:
+        always: bool = False,
+    ) -> Job[Any]:
         """Queue a request.
 
         Args:
@@ -121,15 +122,16 @@ class Executor:
             gather: Called first, with the needs of all requests that begin together and name the same one. What it
                 raises is logged, and the works go on alone.
             need: What this one adds to them.
+            always: Take it also if the queue is full: for what was promised already.
 
         Raises:
             Busy: As many requests wait as may.
             Closed: The executor was closed.
         """
-        job = Job(work, gather=gather, need=need)
+        job: Job[Any] = Job(work, gather=gather, need=need)
         with self._change:
             self._check_open()
-            if len(self._fresh) >= self._capacity:
+            if len(self._fresh) >= self._capacity and not always:
                 wait = max(0.1, self._pace * len(self._fresh))
                 raise Busy(
                     f"{len(self._fresh)} requests wait for the models already: try again in {wait:.1f} seconds", wait
@@ -138,13 +140,13 @@ class Executor:
             self._change.notify()
         return job
 
-    def background(self, work: Callable[[], T]) -> Job[T]:
-        """Queue one slice of background work, of some tens of milliseconds.
+    def background(self, work: Callable[[], Any]) -> Job[Any]:
+        """Queue background work: one slice of some tens of milliseconds, or a generator of such.
 
         Raises:
             Closed: The executor was closed.
         """
-        job = Job(work)
+        job: Job[Any] = Job(work)
         with self._change:
             self._check_open()
             self._background.append(job)
@@ -155,10 +157,13 @@ class Executor:
         """Take no more work, finish the requests that were taken, drop the background's, and end the thread."""
         with self._change:
             self._closed = True
-            dropped, self._background = self._background, deque()
+            dropped = list(self._background)
+            self._background.clear()
             self._change.notify()
         for job in dropped:
             job.cancel()
+            if not job.future.done():  # it had begun
+                job.future.set_exception(CancelledError())
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout)
 
@@ -181,9 +186,9 @@ class Executor:
                 behind = self._background.popleft() if self._background and (idle or impatient) else None
             self._begin(begun)
             if self._going:
-                self._step(self._going.popleft())
+                self._step(self._going.popleft(), self._going)
             if behind is not None:
-                self._call(behind)
+                self._step(behind, self._background) if behind.steps else self._call(behind, self._background)
                 self._last_background = self._clock()
 
     def _begin(self, jobs: list[Job[Any]]) -> None:
@@ -199,11 +204,11 @@ class Executor:
             except Exception:  # noqa: PERF203 - one group's trouble is no other's
                 log.exception("what %d requests need together couldn't be read; they go on alone", len(needs))
         for job in alive:
-            self._call(job, begun=True)
+            self._call(job, self._going, begun=True)
         if alive:
             self._pace += 0.1 * ((self._clock() - start) / len(alive) - self._pace)
 
-    def _call(self, job: Job[Any], *, begun: bool = False) -> None:
+    def _call(self, job: Job[Any], queue: deque[Job[Any]], *, begun: bool = False) -> None:
         if not begun and not job.future.set_running_or_notify_cancel():
             return
         try:
@@ -213,11 +218,11 @@ class Executor:
             return
         if isinstance(found, Generator):
             job.steps = found
-            self._step(job)
+            self._step(job, queue)
         else:
             job.future.set_result(found)
 
-    def _step(self, job: Job[Any]) -> None:
+    def _step(self, job: Job[Any], queue: deque[Job[Any]]) -> None:
         assert job.steps is not None  # noqa: S101 - a job without steps is done
         if job.cancelled:
             job.steps.close()
@@ -230,4 +235,8 @@ class Executor:
         except BaseException as problem:
             job.future.set_exception(problem)
         else:
-            self._going.append(job)
+            if queue is self._background and self._closed:
+                job.steps.close()
+                job.future.set_exception(CancelledError())
+                return
+            queue.append(job)

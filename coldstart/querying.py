@@ -45,7 +45,8 @@ class Reader:
     ) -> None:
         self._index, self._library, self._encode = index, library, encode
         self._catalogue = index.catalogue
-        self._texts: OrderedDict[str, NDArray[np.float32]] = previous._texts if previous is not None else OrderedDict()
+        self._previous = previous
+        self._texts: OrderedDict[str, NDArray[np.float32]] = OrderedDict() if previous is None else previous._texts
 
     def prepare(self, requests: Sequence[tuple[Profile, Context | None]]) -> None:
         """Encode what several requests say in one go; reading each afterwards needs no encoder.
@@ -168,18 +169,41 @@ class Reader:
         """Rows by tidied title, without titles that several items share."""
         found: dict[str, int] = {}
         shared: set[str] = set()
-        for row, item in enumerate(self._catalogue.items):
-            title = tidy_title(item.title).casefold()
+        for row, title in enumerate(self._tidied.values()):
             if title in found or not title:
                 shared.add(title)
             found[title] = row
         return {title: row for title, row in found.items() if title not in shared}
 
     @cached_property
+    def _tidied(self) -> Mapping[str, str]:
+        """Tidied titles without case, by item."""
+        before, items = self._before, self._catalogue.items
+        known = {} if before is None else before._tidied
+        old = {} if before is None else {item.id: item.title for item in before._catalogue.items}
+        return {
+            item.id: known[item.id] if old.get(item.id) == item.title else tidy_title(item.title).casefold()
+            for item in items
+        }
+
+    @cached_property
     def _words(self) -> frozenset[str]:
-        """The catalogue's own words."""
-        documents = self._index.documents
-        return frozenset(word.strip(".,:;()'\"!?") for text in documents for word in text.casefold().split())
+        """The catalogue's own words, and while items come and go also those of items that went."""
+        before, documents = self._before, self._index.documents
+        if before is None or "_words" not in before.__dict__:
+            return _words_of(documents)
+        return before._words | _words_of(set(documents).difference(before._index.documents))
+
+    @property
+    def _before(self) -> Reader | None:
+        """The reader that this one took over from, while there is something to take."""
+        there = self._previous is not None and "_tidied" in self._previous.__dict__
+        return self._previous if there else None
+
+    def warm(self) -> None:
+        """Work out what the first request would have to, and let go of what it was taken from."""
+        _ = self._tidied, self._rows_by_title, self._words
+        self._previous = None
 
     def _said(self, profile: Profile, context: Context | None) -> dict[str, str]:
         kind = self._catalogue.kind
@@ -212,6 +236,10 @@ class Reader:
         while len(self._texts) > _TEXTS_KEPT:
             self._texts.popitem(last=False)
         return found
+
+
+def _words_of(documents: Iterable[str]) -> frozenset[str]:
+    return frozenset(word.strip(".,:;()'\"!?") for text in documents for word in text.casefold().split())
 
 
 def count(value: Any, name: str, *, least: int) -> int:

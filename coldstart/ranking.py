@@ -172,6 +172,12 @@ class Ranker:
             weights["borrowed"] *= seen / (seen + items)
         return weights
 
+    def warm(self, platform: Platform | None) -> None:
+        """Work out what the first request would have to."""
+        liked = np.zeros(1, np.int64)
+        query = Query(liked=liked, liked_weights=np.ones(1), disliked=liked)
+        self.score(query, np.arange(len(self._index.catalogue)), platform)
+
     def best(self, scores: Scores, k: int) -> Scores:
         """Return the ``k`` best candidates, best first; all if there are fewer. An item's id decides between ties."""
         return scores.at(top(scores.fused, self._ties[scores.rows], k))

@@ -228,6 +228,10 @@ class Recommender:
         )
         return self._with(built, self._ranker.given)
 
+    def reindexed(self, index: Index) -> Recommender:
+        """Return a recommender of another index by the same models, with what this one learned."""
+        return self._with(index, self._ranker.given)
+
     def reweighted(self, weights: Mapping[str, float]) -> Recommender:
         """Return a recommender of the same index with these weights over its own; 0 leaves a scorer out.
 
@@ -468,12 +472,17 @@ class Recommender:
             yield found(scores, reason)
             return
         of = len(scores.rows)
-        if of > size:
+        if size < max(k, language):
             yield found(scores, reason or f"the language model has read none of {of} candidates yet")
         for raw in self._rereading(self.language_model).slices(query, scores.rows, size=size):
             read = int(np.isfinite(raw).sum())
             short = f"the language model has read {read} of {of} candidates" if read < of else ""
             yield found(scores.joined(Language.name, raw), reason or short)
+
+    def warm(self) -> None:
+        """Work out what the first request would have to, but for loading the models; any thread may do it."""
+        self._reader.warm()
+        self._ranker.warm(self.platform)
 
     def prepare(self, requests: Sequence[tuple[Profile, Context | None]]) -> None:
         """Encode what several people say in one go, so that recommending to each needs no encoder.

@@ -167,6 +167,38 @@ def test_cancelled_slices_stop_at_the_next(executor):
         job.future.result(5)
 
 
+def test_background_work_may_come_in_slices(executor):
+    def slices():
+        for _ in range(3):
+            yield
+        return "whole"
+
+    assert executor.background(slices).future.result(5) == "whole"
+
+
+def test_closing_drops_background_slices():
+    executor, begun = Executor(), threading.Event()
+
+    def endless():
+        while True:
+            begun.set()
+            yield
+
+    behind = executor.background(endless)
+    assert begun.wait(5)
+    executor.close(timeout=5)
+    with pytest.raises(CancelledError):
+        behind.future.result(5)
+
+
+def test_what_was_promised_is_taken_by_a_full_queue_too(executor, gate):
+    for _ in range(4):
+        executor.submit(lambda: None)
+    promised = executor.submit(lambda: "done", always=True)
+    gate.open()
+    assert promised.future.result(5) == "done"
+
+
 def test_closing_finishes_requests_and_takes_no_more():
     executor, gate = Executor(), Gate()
     executor.submit(gate)

@@ -264,6 +264,13 @@ class Storage:
             for row in connection.execute(query.order_by(events.c.number)):
                 yield Event(*row)
 
+    def arrivals(self, tenant: str) -> dict[str, float]:
+        """Return when items arrived, of those that came after the first event; the others were always there."""
+        first = sa.select(sa.func.min(events.c.received)).where(events.c.tenant == tenant).scalar_subquery()
+        query = sa.select(items.c.id, items.c.created).where(items.c.tenant == tenant, items.c.created > first)
+        with self.engine.connect() as connection:
+            return {row.id: row.created for row in connection.execute(query)}
+
     # Lists that were given ----------------------------------------------------------------------------------
 
     def add_recommendations(self, given: Sequence[tuple[str, Given]]) -> None:

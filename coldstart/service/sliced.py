@@ -1,0 +1,117 @@
+"""The models as background threads see them: every forward pass goes through the executor, a small slice at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import numpy as np
+
+from coldstart.encoding import Encoder
+from coldstart.executor import Executor
+from coldstart.generation import LanguageModel, Likelihoods
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+TEXTS = 8
+"""Texts that are encoded a slice: some tens of milliseconds."""
+
+TITLES = 2
+"""Titles that are read a slice, likewise."""
+
+_TOKENIZED = 64
+_SPECIAL = 8  # tokens that an encoder may put around a text
+
+
+class SlicedEncoder(Encoder):
+    """A bi-encoder that works through an executor; for threads that aren't the executor's.
+
+    Args:
+        encoder: The encoder itself.
+        executor: What owns it.
+        urgent: Whether somebody waits for it: slices then queue with the requests, else in the background.
+    """
+
+    def __init__(self, encoder: Encoder, executor: Executor, *, urgent: bool) -> None:
+        self._encoder = encoder
+        self.model, self.name, self.hash = encoder.model, encoder.name, encoder.hash
+        self._run = _runner(executor, urgent=urgent)
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens the model reads for this text, or at most reads if that is few anyway."""
+        most = len(text.encode("utf-8", "replace")) + _SPECIAL
+        return most if most <= self.max_tokens else self._run(lambda: self._encoder.count_tokens(text))
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Literal["query", "document"] = "document",
+        progress: Callable[[int], None] | None = None,
+    ) -> NDArray[np.float32]:
+        """Return the unit vectors of texts, as :meth:`Encoder.encode` does. Shape: ``(texts, dimension)``."""
+        found = [np.zeros((0, self.dimension), np.float32)]
+        for start in range(0, len(texts), TEXTS):
+            slice_ = texts[start : start + TEXTS]
+            found.append(self._run(lambda slice_=slice_: self._encoder.encode(slice_, role=role)))  # type: ignore[misc]
+            if progress is not None:
+                progress(len(slice_))
+        return np.concatenate(found)
+
+
+class SlicedLanguageModel(LanguageModel):
+    """A language model that works through an executor, in the background; for threads that aren't the executor's."""
+
+    def __init__(self, model: LanguageModel, executor: Executor) -> None:
+        self._lm = model
+        self.model, self.tokenizer, self.name, self.hash = model.model, model.tokenizer, model.name, model.hash
+        self._run = _runner(executor, urgent=False)
+
+    def chat(self, text: str) -> str:
+        """Return a user's turn as this model's chat template writes it."""
+        return self._run(lambda: self._lm.chat(text))
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens a text has as a continuation."""
+        return self._run(lambda: self._lm.count_tokens(text))
+
+    def tokenize(self, prompt: str, continuations: Sequence[str]) -> list[list[int]]:
+        """Return the tokens of each continuation as it stands after the prompt."""
+        return [row for part in self._sliced(self._lm.tokenize, prompt, continuations, _TOKENIZED) for row in part]
+
+    def log_probabilities(
+        self, prompt: str, continuations: Sequence[str], *, progress: Callable[[int], None] | None = None
+    ) -> list[NDArray[np.float64]]:
+        """Return the log-probability of each token of each continuation, as the model itself does."""
+        found: list[NDArray[np.float64]] = []
+        for part in self._sliced(self._lm.log_probabilities, prompt, continuations, TITLES):
+            found.extend(part)
+            if progress is not None:
+                progress(len(part))
+        return found
+
+    def likelihoods(
+        self, prompt: str, continuations: Sequence[str], *, progress: Callable[[int], None] | None = None
+    ) -> Likelihoods:
+        """Return how likely each continuation is after a prompt, as the model itself does."""
+        rows = self.log_probabilities(prompt, continuations, progress=progress)
+        return Likelihoods(np.array([row.sum() for row in rows]), np.array([len(row) for row in rows], np.int64))
+
+    def _sliced(self, call: Callable[..., list[T]], prompt: str, texts: Sequence[str], size: int) -> Any:
+        for start in range(0, len(texts), size):
+            slice_ = texts[start : start + size]
+            yield self._run(lambda slice_=slice_: call(prompt, slice_))  # type: ignore[misc]
+
+
+def _runner(executor: Executor, *, urgent: bool) -> Callable[[Callable[[], T]], T]:
+    """Return what runs work on the executor and waits for it."""
+
+    def run(work: Callable[[], T]) -> T:
+        job = executor.submit(work, always=True) if urgent else executor.background(work)
+        found: T = job.future.result()
+        return found
+
+    return run

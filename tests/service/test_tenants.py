@@ -1,0 +1,161 @@
+"""Laws of starting again: the rows are the truth, the index follows them, and only what is new is encoded."""
+
+from __future__ import annotations
+
+import pytest
+
+from coldstart.entities import Item, Profile
+from coldstart.errors import ModelError
+from coldstart.executor import Executor
+from coldstart.prompting import Library
+from coldstart.service.storage import Event, open_storage
+from coldstart.service.tenants import Engine, Tenant
+
+PROFILE = Profile(text="a smoked black tea with honey")
+
+
+@pytest.fixture
+def storage(tmp_path, teas):
+    made = open_storage(f"sqlite:///{tmp_path / 'rows.sqlite'}")
+    made.create_tenant("shop", kind="tea")
+    made.put_items("shop", teas(12))
+    yield made
+    made.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def engine(encoder):
+    with Executor() as executor:
+        yield Engine(encoder, None, Library.load(), executor)
+
+
+@pytest.fixture
+def start(storage, engine, tmp_path):
+    """Start the tenant afresh, as a process does."""
+
+    def start(**changes):
+        made = Tenant(
+            "shop", "tea", engine=Engine(**{**engine.__dict__, **changes}), storage=storage, folder=tmp_path / "i"
+        )
+        made.open()
+        return made
+
+    return start
+
+
+@pytest.fixture
+def read(encoder, monkeypatch):
+    """What is encoded as a document from now on."""
+    found = []
+    encode = type(encoder).encode
+
+    def spy(self, texts, *, role="document", **how):
+        found.extend(texts if role == "document" else [])
+        return encode(self, texts, role=role, **how)
+
+    monkeypatch.setattr(type(encoder), "encode", spy)
+    return found
+
+
+def ranked(tenant):
+    return [one.id for one in tenant.recommender.recommend(PROFILE, k=30)]
+
+
+def test_what_was_kept_isnt_encoded_again(start, read):
+    first = start()
+    first.complete()
+    expected = ranked(first)
+    read.clear()
+    assert ranked(start()) == expected
+    assert read == []
+
+
+def test_rows_that_changed_while_it_was_down_are_brought_in(start, read, storage, teas):
+    start().complete()
+    storage.put_items("shop", [Item("t01", "Quite another", {"sort": "green"}), teas(13)[12]])
+    storage.delete_items("shop", ["t02", "t03"])
+    read.clear()
+    again = start()
+    assert len(read) == 2
+    assert {item.id: item for item in again.recommender.catalogue.items} == {i.id: i for i in storage.items("shop")}
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda f: (f / "manifest.json").write_text("{"), lambda f: next(f.glob("vec*")).unlink()]
+)
+def test_a_damaged_index_is_built_anew(start, read, tmp_path, damage):
+    first = start()
+    first.complete()
+    damage(tmp_path / "i")
+    read.clear()
+    assert ranked(start()) == ranked(first)
+    assert len(read) == 12
+
+
+def test_another_encoder_or_kind_builds_it_anew(start, read, storage, encoder_folder, resolve_folder, tmp_path, engine):
+    from coldstart.encoding import Encoder
+
+    start().complete()
+    read.clear()
+    start(encoder=Encoder.load(resolve_folder(encoder_folder(1))))
+    assert len(read) == 12
+    read.clear()
+    Tenant("shop", "drink", engine=engine, storage=storage, folder=tmp_path / "i").open()
+    assert len(read) == 12
+
+
+def test_all_items_may_be_other_ones(start, storage, teas):
+    start().complete()
+    storage.delete_items("shop", [f"t{n:02d}" for n in range(12)])
+    storage.put_items("shop", teas(20)[15:])
+    assert len(start().recommender.catalogue) == 5
+    storage.delete_items("shop", [f"t{n:02d}" for n in range(20)])
+    assert start().recommender is None
+
+
+def test_what_was_learned_is_learned_again_from_the_rows(start, storage):
+    running = start()
+    events = [Event(f"e{n}", f"u{n % 5}", f"t{n % 12:02d}", "like", None, 5.0) for n in range(40)]
+    running.tell(storage.add_events("shop", events))
+    assert running.learn()
+    again = start()
+    assert dict(again.recommender.learned) | {"arrivals": 0} == dict(running.recommender.learned) | {"arrivals": 0}
+    assert ranked(again) == ranked(running)
+
+
+def test_requests_go_on_with_the_old_list_while_events_are_counted(start):
+    running = start()
+    before = running.recommender
+    running.tell([Event("e", "u", "t00", "like", None, 5.0)])
+    running.learn()
+    assert before.learned == {}
+    assert running.recommender.learned["events"] == 1
+    assert not running.learn()
+
+
+def test_rows_ahead_of_the_index_are_brought_in_later(start, storage, teas, encoder, monkeypatch):
+    running = start()
+
+    def fail(*_, **__):
+        raise ModelError("the weights are gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(type(encoder), "encode", fail)
+        with pytest.raises(ModelError):
+            running.put_items(teas(13)[12:])
+    assert "t12" in {item.id for item in storage.items("shop")}
+    assert running.stale
+    running.complete()
+    assert "t12" in running.recommender.catalogue
+    assert not running.stale
+
+
+def test_erasing_a_user_takes_back_what_was_and_what_would_be_counted(start, storage):
+    running = start()
+    running.tell(storage.add_events("shop", [Event(f"e{n}", f"u{n}", "t01", "like", None, 5.0) for n in range(3)]))
+    running.learn()
+    running.tell(storage.add_events("shop", [Event("late", "u1", "t02", "like", None, 5.0)]))
+    assert running.erase("u1")["events"] == 2
+    running.learn()
+    assert running.recommender.learned["events"] == 2
+    assert running.recommender.learned["people"] == 2
