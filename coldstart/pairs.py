@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ from coldstart.entities import Context, Profile
 from coldstart.fusion import standardise
 from coldstart.index import Index
 from coldstart.learning.calibration import EXPECTED, Asked
+from coldstart.learning.likability import Likability, Verdicts, fit, log_ratio
 from coldstart.learning.platform import Platform
 from coldstart.querying import Reader
 from coldstart.ranking import Ranker
@@ -19,7 +20,10 @@ from coldstart.scoring import VIEWS, Query
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from coldstart.ranking import Scores
+STANDARD = 4000
+"""In a larger catalogue this many items, the same ones for everybody, are what an item's standing is told by."""
+
+_NOBODY = Query(np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64))
 
 
 def described(
@@ -29,19 +33,20 @@ def described(
     reader: Reader,
     ranker: Ranker,
     platform: Platform | None,
+    likability: Likability,
 ) -> Asked:
     """Return people and the ids of items asked about, one pair for each id, in their order.
 
     Raises:
         UnknownItem: An id that the catalogue doesn't hold.
     """
-    everything = np.arange(len(index.catalogue))
+    usual = ranker.sample(STANDARD)
     features, rows, people = [], [], []
     for profile, context, items in requests:
         query, _ = reader.read(profile, context, describe=False)
         wanted = index.catalogue.rows(list(items))
-        ratio = np.log((len(profile.likes) + 1.0) / (len(profile.dislikes) + 1.0))
-        anyone, them = _standings(ranker.score(query, everything, platform), wanted)
+        ratio = log_ratio(len(profile.likes), len(profile.dislikes))
+        anyone, them = _standings(ranker, query, platform, wanted, usual)
         features.append(np.column_stack([np.ones(len(wanted)), np.full(len(wanted), ratio), anyone, them]))
         rows.append(wanted)
         people.append(np.repeat(_person(query, index)[None], len(wanted), 0))
@@ -51,23 +56,51 @@ def described(
         found,
         index.centred[found].astype(np.float64),
         np.concatenate(people) if people else np.empty((0, (len(VIEWS) + 1) * index.mean.size)),
+        likability.effect[found],
+        likability.variance[found],
     )
 
 
-def _standings(scores: Scores, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return where rows stand in the catalogue, in standard deviations: with anyone, and with this person.
+def histories(profiles: Iterable[Profile], reader: Reader) -> Verdicts:
+    """Return what people say they like and dislike, people of the same likes and dislikes once.
+
+    Raises:
+        UnknownItem: An id that the catalogue doesn't hold.
+    """
+    stated = dict.fromkeys((tuple(profile.likes), tuple(profile.dislikes)) for profile in profiles)
+    people, rows, liked = [], [], []
+    for person, (likes, dislikes) in enumerate(stated):
+        for values, verdict in ((likes, True), (dislikes, False)):
+            known = reader.items(values)
+            people += [person] * len(known)
+            rows += known
+            liked += [verdict] * len(known)
+    return Verdicts.of(np.array(people, np.int64), np.array(rows, np.int64), np.array(liked, np.bool_))
+
+
+def likability(verdicts: Verdicts, *, index: Index, ranker: Ranker, platform: Platform | None) -> Likability:
+    """Return what verdicts tell of each item beyond what is expected of it and of those who gave them."""
+    rows = np.unique(verdicts.rows)
+    anyone, _ = _standings(ranker, _NOBODY, platform, rows, ranker.sample(STANDARD))
+    standing = anyone[np.searchsorted(rows, verdicts.rows)]
+    features = np.column_stack([np.ones(len(verdicts)), verdicts.ratios, standing, np.zeros(len(verdicts))])
+    return fit(verdicts, features @ EXPECTED, index.centred)
+
+
+def _standings(
+    ranker: Ranker, query: Query, platform: Platform | None, rows: NDArray[np.int64], usual: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return where rows stand among the usual ones, in standard deviations: with anyone, and with this person.
 
     The first counts as far as it is trusted in a ranking. Shape of each: ``(rows,)``.
-
-    Args:
-        scores: Of the whole catalogue, in its order.
-        rows: Which to tell of.
     """
+    candidates = np.union1d(usual, rows)
+    scores, places = ranker.score(query, candidates, platform), np.searchsorted(candidates, rows)
     name = "collaborative" if "collaborative" in scores.parts else "appeal"
     if name not in scores.parts:
-        return np.zeros(len(rows)), standardise(scores.fused)[rows]
+        return np.zeros(len(rows)), standardise(scores.fused)[places]
     weight, anyone = scores.weights[name], scores.parts[name][1]
-    return min(weight, 1.0) * anyone[rows], standardise(scores.fused - weight * anyone)[rows]
+    return min(weight, 1.0) * anyone[places], standardise(scores.fused - weight * anyone)[places]
 
 
 def _person(query: Query, index: Index) -> NDArray[np.float64]:

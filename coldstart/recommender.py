@@ -21,6 +21,7 @@ from coldstart.index import Index
 from coldstart.interactions import Interactions
 from coldstart.learning import calibration
 from coldstart.learning.experience import Observed
+from coldstart.learning.likability import Likability, Verdicts
 from coldstart.learning.platform import Platform
 from coldstart.models import DEFAULT_ENCODER, DEFAULT_LANGUAGE_MODEL
 from coldstart.prompting import Library
@@ -60,6 +61,8 @@ class Recommender:
         self._ranker = Ranker(index, weights or {})
         self._language: Language | None = None
         self._calibration = calibration.Calibration()
+        self._told = Verdicts.none()
+        self._likability: tuple[Verdicts, Ranker, Likability] | None = None
 
     @classmethod
     def build(
@@ -246,7 +249,7 @@ class Recommender:
         if index is not self.index:
             made._language = None if self._language is None else self._language.of(index.catalogue)
             made._reader = Reader(index, self.library, self._models.encode, self._reader)
-            made._calibration = calibration.Calibration()
+            made._calibration, made._told = calibration.Calibration(), Verdicts.none()
             if self.platform is not None:
                 made.platform = made._ground().carried(self.platform, self.catalogue, now=time.time())
         return made
@@ -352,8 +355,9 @@ class Recommender:
     ) -> NDArray[np.float64]:
         """Return how likely the person is to like each item, in (0, 1). Shape: ``(items,)``.
 
-        Before :meth:`calibrated` it follows from the person's own likes against dislikes and from where the item stands
-        in their list; nothing known of either is a half.
+        It follows from the person's own likes against dislikes, from where the item stands in their list, and from what
+        others said of it, if dislikes as well as likes were told: by events that were observed, or else by the profiles
+        of the examples that :meth:`calibrated` got. Nothing known of any is a half.
 
         Raises:
             UnknownItem: An id that the catalogue doesn't hold.
@@ -372,15 +376,18 @@ class Recommender:
             UnknownItem: An id that the catalogue doesn't hold.
         """
         told = list(answers)
-        asked = self._asked([(answer.profile, answer.context, [answer.item]) for answer in told])
         made = copy.copy(self)
+        made._told = pairs.histories((answer.profile for answer in told), self._reader)
+        asked = made._asked([(answer.profile, answer.context, [answer.item]) for answer in told])
         made._calibration = calibration.fit(asked, np.array([answer.liked for answer in told], np.bool_))
         return made
 
     def _asked(self, requests: Sequence[tuple[Profile, Context | None, Sequence[str]]]) -> calibration.Asked:
-        return pairs.described(
-            requests, index=self.index, reader=self._reader, ranker=self._ranker, platform=self.platform
-        )
+        known: dict[str, Any] = {"index": self.index, "ranker": self._ranker, "platform": self.platform}
+        verdicts = self._told if self.platform is None or self.platform.verdicts.agree else self.platform.verdicts
+        if self._likability is None or self._likability[:2] != (verdicts, self._ranker):
+            self._likability = verdicts, self._ranker, pairs.likability(verdicts, **known)
+        return pairs.described(requests, reader=self._reader, likability=self._likability[2], **known)
 
     def recommend(
         self,

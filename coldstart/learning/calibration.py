@@ -1,16 +1,17 @@
 """How likely a yes is: a prior from what is known without examples, corrected by answered ones.
 
 The log-odds of "this person likes this item" are a Gaussian process (Rasmussen & Williams, "Gaussian Processes for
-Machine Learning", 2006, chapter 3). Its mean, ``f . w0``, needs no examples. Its covariance says in which ways that
-may be wrong: in the weights of ``f``; by item, by items with like words, by people with like words, and by the two
-together. How much of each is chosen by the evidence of the examples (Laplace's approximation, algorithm 3.1), so that
-few examples move little, and a way in which they don't differ moves nothing.
+Machine Learning", 2006, chapter 3). Its mean, ``f . w0`` and what others' verdicts tell of the item (see
+:mod:`coldstart.learning.likability`), needs no examples. Its covariance says in which ways that may be wrong: in the
+weights of ``f``; by item, by items with like words, by people with like words, and by the two together. How much of
+each is chosen by the evidence of the examples (Laplace's approximation, algorithm 3.1), so that few examples move
+little, and a way in which they don't differ moves nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,12 @@ WEIGHTS_MAY_MOVE = 0.3
 AMPLITUDES = (0.0, 0.1, 0.3, 1.0, 3.0)
 """The variances, in squared nats, that each way of being wrong is tried with."""
 
+LEAST = 0.1
+"""The least variance of items: no two are liked alike."""
+
+FIRMNESS = 2.0
+"""The rate of the exponential prior of each variance: a spurious one of 3 would have to be worth six nats."""
+
 MOST = 2000
 """With more examples than this the last ones are used: the work grows with their third power."""
 
@@ -49,12 +56,29 @@ class Asked:
         rows: The item. Shape: ``(pairs,)``.
         items: The items' unit vectors. Shape: ``(pairs, dimension)``.
         people: Vectors of what is known of the person and the circumstances. Shape: ``(pairs, any)``.
+        effects: What others' verdicts tell of the item, in log-odds. Shape: ``(pairs,)``.
+        doubts: The variance of that. Shape: ``(pairs,)``.
     """
 
     features: Floats
     rows: NDArray[np.int64]
     items: Floats
     people: Floats
+    effects: Floats
+    doubts: Floats
+
+    @property
+    def mean(self) -> Floats:
+        """The log-odds expected without examples. Shape: ``(pairs,)``."""
+        return np.asarray(self.features @ EXPECTED + self.effects)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def last(self, count: int) -> Asked:
+        """Return the last pairs, that many."""
+        parts = (getattr(self, field.name)[-count:] for field in fields(self))
+        return Asked(*parts)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -77,7 +101,7 @@ class Calibration:
 
     def probability(self, asked: Asked) -> Floats:
         """Return the chance of a yes, averaged over what is uncertain (MacKay 1992, eq. 10). Shape: ``(pairs,)``."""
-        mean = asked.features @ EXPECTED
+        mean = asked.mean
         own = _own(asked, self.amplitudes)
         if self.examples is None or self.pull is None or self.root is None or self.weights is None:
             return _squash(mean / np.sqrt(1.0 + np.pi * own / 8.0))
@@ -92,26 +116,25 @@ def fit(examples: Asked, liked: NDArray[np.bool_]) -> Calibration:
     """Return what answered pairs teach; the prior for none."""
     if len(liked) == 0:
         return Calibration()
-    recent = slice(-MOST, None)
-    examples = Asked(examples.features[recent], examples.rows[recent], examples.items[recent], examples.people[recent])
-    signs = np.where(liked[recent], 1.0, -1.0)
-    best = [0.0] * len(_KERNELS)
+    examples = examples.last(MOST)
+    signs = np.where(liked[-MOST:], 1.0, -1.0)
+    best = [LEAST, *[0.0] * (len(_KERNELS) - 1)]
     parts = [kernel(examples, examples) for kernel in _KERNELS]
     linear = _linear(examples, examples)
 
     def evidence(amplitudes: Sequence[float]) -> float:
         total = linear + sum(a * part for a, part in zip(amplitudes, parts, strict=True))
-        return _mode(total, signs, examples.features @ EXPECTED)[3]
+        return _mode(total, signs, examples.mean)[3] - FIRMNESS * sum(amplitudes)
 
     now = evidence(best)
     for _ in range(_PASSES):
         for place in range(len(best)):
-            for amplitude in AMPLITUDES:
+            for amplitude in AMPLITUDES if place else AMPLITUDES[AMPLITUDES.index(LEAST) :]:
                 tried = [*best[:place], amplitude, *best[place + 1 :]]
                 if tried != best and (found := evidence(tried)) > now + _CALM:
                     best, now = tried, found
     pull, root, weights, _ = _mode(
-        linear + sum(a * part for a, part in zip(best, parts, strict=True)), signs, examples.features @ EXPECTED
+        linear + sum(a * part for a, part in zip(best, parts, strict=True)), signs, examples.mean
     )
     return Calibration(examples, pull, root, weights, tuple(best))
 
@@ -173,7 +196,7 @@ def _own(asked: Asked, amplitudes: Sequence[float]) -> Floats:
     """Return each pair's own variance. Shape: ``(pairs,)``."""
     items, people = (asked.items**2).sum(1), (asked.people**2).sum(1)
     alone = (np.ones(len(asked.rows)), items, people, people * (1.0 + items) / 2.0)
-    total = WEIGHTS_MAY_MOVE**2 * (asked.features**2).sum(1)
+    total = asked.doubts + WEIGHTS_MAY_MOVE**2 * (asked.features**2).sum(1)
     return np.asarray(total + sum(a * part for a, part in zip(amplitudes, alone, strict=False)))
 
 

@@ -55,12 +55,14 @@ class Likes:
 
     Attributes:
         table: Ones where a person likes an item. SciPy CSR. Shape: ``(people, items)``.
+        dislikes: Ones where a person dislikes an item and never liked it, the same way.
         counts: How many like each item, older likes less if they fade. Shape: ``(items,)``.
         people: How many people each item was offered to: those who did anything after it arrived. Shape: ``(items,)``.
         events: How many events they were made of.
     """
 
     table: Any
+    dislikes: Any
     counts: Floats
     people: Floats
     events: int
@@ -142,17 +144,25 @@ class Experience:
         rows = np.array([row_of[key[1]] for key, _ in found], np.int64)
         values = np.array([np.nan if key[3] is None else key[3] for key, _ in found], np.float64)
         times = np.array([time for _, time in found], np.float64)
-        liked = (scale or Scale.of(values)).relevant(values)
-        size = (len(people), len(row_of))
-        table = sparse.csr_matrix((np.ones(int(liked.sum())), (users[liked], rows[liked])), shape=size)
-        table.data[:] = 1.0  # liked twice is liked
+        scale, size = scale or Scale.of(values), (len(people), len(row_of))
+        liked, disliked = scale.relevant(values), scale.disliked(values)
+        table, dislikes = _ones(users[liked], rows[liked], size), _ones(users[disliked], rows[disliked], size)
+        dislikes = sparse.csr_matrix(dislikes - dislikes.multiply(table))
+        dislikes.eliminate_zeros()
         counts = np.asarray(table.sum(0), np.float64).ravel()
         if half_life is not None:
             ages = np.maximum(now - times[liked], 0.0) / _DAY
             faded = sparse.coo_matrix((0.5 ** (ages / half_life), (users[liked], rows[liked])), shape=size)
             counts = np.asarray(_largest(faded).sum(0), np.float64).ravel()
         offered = _offered(row_of, arrivals or {}, users, rows, times)
-        return Likes(table, counts, np.maximum(offered, counts), len(found))
+        return Likes(table, dislikes, counts, np.maximum(offered, counts), len(found))
+
+
+def _ones(users: Rows, rows: Rows, size: tuple[int, int]) -> Any:
+    """Return a SciPy CSR matrix of ones at some places; told twice is told."""
+    table = sparse.csr_matrix((np.ones(len(users)), (users, rows)), shape=size)
+    table.data[:] = 1.0
+    return table
 
 
 def _offered(

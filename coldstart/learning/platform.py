@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from coldstart.interactions import Interactions
 from coldstart.learning import companions, popularity
 from coldstart.learning.experience import Experience, Likes, Observed
+from coldstart.learning.likability import Verdicts
 from coldstart.learning.popularity import Popularity
 
 Floats = NDArray[np.float64]
@@ -76,7 +77,8 @@ class Platform:
         """Make the counts anew from all events."""
         self._counted = len(self.experience)
         self.likes = self.experience.likes(self._row_of, now=now, half_life=self.half_life, arrivals=self.arrivals)
-        self.__dict__.pop("known", None)
+        for made_of_counts in ("known", "verdicts"):
+            self.__dict__.pop(made_of_counts, None)
         self._inverses: dict[float, NDArray[np.float32]] = {}
         self.popularity = popularity.fit(self.likes.counts, self.likes.people, self._words, expected=self._expected)
 
@@ -89,6 +91,14 @@ class Platform:
         people = self.likes.people
         share = people / (people + self.popularity.strength / self.popularity.prior)
         return np.where(people < self.likes.table.shape[0], share, 1.0)
+
+    @cached_property
+    def verdicts(self) -> Verdicts:
+        """What people said of items."""
+        likes, dislikes = self.likes.table.tocoo(), self.likes.dislikes.tocoo()
+        liked = np.repeat([True, False], [likes.nnz, dislikes.nnz])
+        people, rows = np.concatenate([likes.row, dislikes.row]), np.concatenate([likes.col, dislikes.col])
+        return Verdicts.of(people, rows.astype(np.int64), liked)
 
     def inverse(self, ridge: float) -> NDArray[np.float32]:
         """Return ``(V' K V + ridge I)^-1`` over the known items. Shape: ``(dimension, dimension)``."""
