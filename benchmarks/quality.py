@@ -16,13 +16,15 @@ catalogues.
 Command: ``python benchmarks/quality.py [--quick] [--only NAME] [--protocol P] [--max-users N] [--seed N] [--out F]``.
 ``--quick`` asks 100 users on the data that is always there, without the slow peers. A data set that is missing is
 skipped with a line that says how to get it, a peer that has nothing to answer from with the reason. What is done is
-kept, by commit, in the cache, and isn't done again after an interrupt.
+kept, by commit, in the cache, and isn't done again after an interrupt. Where answered examples are given ("shots"),
+they are drawn ten times and the means over the draws reported.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from cells import Cells, models_of, recommender_of
 from coldstart.errors import EvaluationError
 from coldstart.evaluation import Events, ask, engine, engine_judge, observing, prepare, run
 from coldstart.evaluation.datasets import load
+from coldstart.evaluation.verdicts import MEASURES
 from peers import PEERS, as_system
 from provenance import finish, print_table, provenance
 
@@ -53,6 +56,9 @@ FROM_A_FOLDER = (
     ("uci-invehicle-coupon", "context"),
 )
 SHOTS = {"pointwise": (0, 16, 64, 256), "context": (0, 250)}
+DRAWS = 10
+"""How many times the examples are drawn anew; what is reported is the mean over them, intervals' ends as well."""
+
 SLOW = {"LightFM", "BPR"}
 
 
@@ -126,15 +132,45 @@ def _measured(given: argparse.Namespace, data: str, protocol: str, shots: int | 
 
 
 def _answered(given: argparse.Namespace, data: str, protocol: str, shots: int) -> dict[str, Any]:
-    recommender = recommender_of(data)
-    judges = [engine_judge(recommender)]
-    verdicts = ask(load(data), protocol, judges, shots=shots, max_questions=given.max_users, seed=given.seed)
-    return {**verdicts.to_json(), "models": models_of(recommender), "tables": [verdicts.table()]}
+    recommender, dataset = recommender_of(data), load(data)
+    draws = DRAWS if shots and not given.quick else 1
+    verdicts = [
+        ask(dataset, protocol, [engine_judge(recommender)], shots=shots, max_questions=given.max_users, seed=seed)
+        for seed in range(given.seed, given.seed + draws)
+    ]
+    found = [each.to_json() for each in verdicts]
+    systems = {judge: _mean([each["systems"][judge] for each in found]) for judge in found[0]["systems"]}
+    rows = [["system", *MEASURES]]
+    for judge, values in systems.items():
+        rows.append([judge, *("-" if values[m]["mean"] is None else f"{values[m]['mean']:.3f}" for m in MEASURES)])
+    by_draw = {judge: [each["systems"][judge][found[0]["headline"]]["mean"] for each in found] for judge in systems}
+    return {
+        **{name: value for name, value in found[0].items() if name not in {"summary", "differences"}},
+        "systems": systems,
+        "draws": draws,
+        "by_draw": by_draw,
+        "differences": [difference for each in found for difference in each["differences"]],
+        "models": models_of(recommender),
+        "tables": [rows],
+    }
+
+
+def _mean(draws: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the means over draws of each measure's mean and interval; None where a draw has none."""
+    found: dict[str, Any] = {"abstained": sum(draw["abstained"] for draw in draws)}
+    for measure in MEASURES:
+        parts = {part: [draw[measure][part] for draw in draws] for part in draws[0][measure]}
+        found[measure] = {
+            part: None if None in values else round(sum(values) / len(values), 6) for part, values in parts.items()
+        }
+    return found
 
 
 def _show(found: dict[str, Any]) -> None:
     asked = (
-        f"{found['users']} users" if "shots" not in found else f"{found['questions']} questions, {found['shots']} shots"
+        f"{found['users']} users"
+        if "shots" not in found
+        else f"{found['questions']} questions, {found['shots']} shots, {found['draws']} draws"
     )
     print(f"\n{found['protocol']} on {found['data']}: {asked}, seed {found['seed']}")
     for table in found.pop("tables"):

@@ -68,8 +68,8 @@ of ours, the dashed line ours from words alone, and a ring where the lead change
 ![NDCG@10 by how many interactions a platform has seen]({{folder}}/{PICTURE})""",
     "answers": """### Yes or no
 
-By how many answered examples (shots) there are to learn from. The floor is the like ratio: what share of the items
-they judged a user liked. Bold is the best; ours with its 95 % bootstrap interval.""",
+By how many answered examples (shots) there are to learn from, drawn ten times: means over the draws. The floor is the
+like ratio: what share of the items they judged a user liked. Bold is best; ours with its 95 % bootstrap interval.""",
     "speed": """### Speed
 
 Medians; in brackets what the same model does without our code, and the 95th percentile of requests.""",
