@@ -23,6 +23,7 @@ from coldstart.entities import (
 from coldstart.errors import ColdstartError
 
 if TYPE_CHECKING:
+    from coldstart.client import Client
     from coldstart.recommender import Recommender
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Answer",
     "Catalogue",
+    "Client",
     "ColdstartError",
     "Context",
     "Interaction",
@@ -50,4 +52,8 @@ def __getattr__(name: str) -> Any:
         from coldstart.recommender import Recommender
 
         return Recommender
+    if name == "Client":
+        from coldstart.client import Client
+
+        return Client
     raise AttributeError(f"module 'coldstart' has no attribute {name!r}")

@@ -230,7 +230,7 @@ def extended(index: Index, items: Iterable[Item], *, encoder: Encoder, library: 
 
 
 def read(index: Index, *, language_model: LanguageModel, library: Library) -> Index:
-    """Return an index whose pending items the language model has read; its knowledge of the catalogue stays as it is."""
+    """Return an index whose pending items the language model has read; its knowledge is taken as measured."""
     prompts = {prompt.name: prompt for prompt in _appeal_prompts(index.catalogue, library)[0]}
     likelihoods = dict(index.rows.likelihoods)
     for name, section in index.manifest["appeal"].items():
@@ -265,9 +265,8 @@ def _updated(index: Index, catalogue: Catalogue, vectors: NDArray[np.float32], r
         np.isnan(rows.likelihoods[section]).any(1).astype(np.int64) for section in index.manifest["appeal"].values()
     )
     manifest = {
-        **{name: value for name, value in index.manifest.items() if name != "files"},
+        **{name: value for name, value in index.manifest.items() if name not in ("files", "catalogue")},
         "items": len(catalogue),
-        "catalogue": catalogue.hash,
         "pending": int(np.count_nonzero(pending)),
     }
     return assemble(catalogue, vectors, rows, manifest)

@@ -54,7 +54,7 @@ class Index:
         documents: What the encoder read of each item.
         vectors: Unit vectors, float32. Shape: ``(items, dimension)``.
         appeal: None for an index without a language model.
-        manifest: What made it: models, templates, catalogue, with their hashes.
+        manifest: What made it: models, templates, with their hashes; and once it is saved, the catalogue.
         rows: What the models said of each text, for the next build.
     """
 
@@ -75,6 +75,15 @@ class Index:
     def centred(self) -> NDArray[np.float32]:
         """Unit vectors after the mean is taken off, as :meth:`centre` does for queries."""
         return self.centre(self.vectors)
+
+    def near(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the cosine of each text with each item, centred. Shape: ``(texts, items)``.
+
+        Args:
+            vectors: Of texts, not centred. Shape: ``(texts, dimension)``.
+        """
+        found: NDArray[np.float32] = self.centre(vectors) @ self.centred.T
+        return found
 
     def centre(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take the catalogue's mean off vectors and normalise them. Shape: ``(texts, dimension)``.
@@ -101,7 +110,7 @@ class Index:
             "vectors": artefact.put(folder, "vectors", ".npy", artefact.npy(self.vectors)),
             "rows": artefact.put(folder, "rows", ".npz", self.rows.to_bytes()),
         }
-        manifest = {**self.manifest, "files": files}
+        manifest = {**self.manifest, "catalogue": self.catalogue.hash, "files": files}
         artefact.replace(folder / "manifest.json", json.dumps(manifest, indent=2, sort_keys=True).encode())
         artefact.sweep(folder, keep={entry["name"] for entry in files.values()})
 

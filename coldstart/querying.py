@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ HISTORY_WEIGHT = 0.5
 """How much a past item counts beside a stated like; without stated likes, past items count in full."""
 
 _TEXTS_KEPT = 4096
+_VIEWS_READ = 64  # texts whose cosines with all items are kept until their request is read
 
 
 class Reader:
@@ -46,6 +47,8 @@ class Reader:
         self._index, self._library, self._encode = index, library, encode
         self._catalogue = index.catalogue
         self._previous = previous
+        self._cosines: dict[str, NDArray[np.float32]] = {}
+        self._said_before: OrderedDict[Hashable, str] = OrderedDict()
         self._texts: OrderedDict[str, NDArray[np.float32]] = OrderedDict() if previous is None else previous._texts
 
     def prepare(self, requests: Sequence[tuple[Profile, Context | None]]) -> None:
@@ -54,12 +57,17 @@ class Reader:
         Requests that can't be read are left to the reading, which says why.
         """
         wanted: list[str] = []
+        views: list[str] = []
         for profile, context in requests:
             with contextlib.suppress(ColdstartError):
-                wanted += self._said(profile, context).values()
+                views += self._said(profile, context).values()
                 wanted += self._stated(profile.likes, "likes")[1]
                 wanted += self._stated(profile.dislikes, "dislikes")[1]
-        self._known(wanted)
+        self._known([*views, *wanted])
+        views = list(dict.fromkeys(views))[:_VIEWS_READ]
+        self._cosines.clear()
+        if views:  # one product for all reads the items' vectors once
+            self._cosines.update(zip(views, self._index.near(np.stack(self._known(views))), strict=True))
 
     def read(
         self, profile: Profile, context: Context | None, *, describe: bool = True
@@ -89,6 +97,7 @@ class Reader:
             disliked_phrases=disliked_phrases,
             texts=texts,
             vectors=self._vectors([*texts.values(), *phrases]),
+            cosines={text: self._cosines.pop(text) for text in texts.values() if text in self._cosines},
             description=self._description(profile, context) if describe else "",
         )
         return query, (*notes, *more)
@@ -178,41 +187,48 @@ class Reader:
     @cached_property
     def _tidied(self) -> Mapping[str, str]:
         """Tidied titles without case, by item."""
-        before, items = self._before, self._catalogue.items
-        known = {} if before is None else before._tidied
-        old = {} if before is None else {item.id: item.title for item in before._catalogue.items}
+        return {item.id: tidy_title(item.title).casefold() for item in self._catalogue.items}
+
+    def _tidied_from(self, before: Reader) -> Mapping[str, str]:
+        known = {item.id: (item.title, before._tidied[item.id]) for item in before._catalogue.items}
+        found = ((item.id, item.title, known.get(item.id, ("", None))) for item in self._catalogue.items)
         return {
-            item.id: known[item.id] if old.get(item.id) == item.title else tidy_title(item.title).casefold()
-            for item in items
+            id_: tidied if tidied is not None and old == title else tidy_title(title).casefold()
+            for id_, title, (old, tidied) in found
         }
 
     @cached_property
     def _words(self) -> frozenset[str]:
         """The catalogue's own words, and while items come and go also those of items that went."""
-        before, documents = self._before, self._index.documents
-        if before is None or "_words" not in before.__dict__:
-            return _words_of(documents)
-        return before._words | _words_of(set(documents).difference(before._index.documents))
-
-    @property
-    def _before(self) -> Reader | None:
-        """The reader that this one took over from, while there is something to take."""
-        there = self._previous is not None and "_tidied" in self._previous.__dict__
-        return self._previous if there else None
+        return _words_of(self._index.documents)
 
     def warm(self) -> None:
-        """Work out what the first request would have to, and let go of what it was taken from."""
-        _ = self._tidied, self._rows_by_title, self._words
-        self._previous = None
+        """Work out what requests to the one before needed, and let go of that one."""
+        before, self._previous = self._previous, None
+        if before is None:
+            return
+        if "_tidied" in before.__dict__:
+            self.__dict__["_tidied"] = self._tidied_from(before)
+        if "_words" in before.__dict__:
+            new = set(self._index.documents).difference(before._index.documents)
+            self.__dict__["_words"] = before._words | _words_of(new)
 
     def _said(self, profile: Profile, context: Context | None) -> dict[str, str]:
-        kind = self._catalogue.kind
         texts = {
-            "text": self._library.describe_profile(Profile(text=profile.text), kind=kind).text,
-            "about": self._library.describe_profile(Profile(attributes=profile.attributes), kind=kind).text,
+            "text": self._described(Profile(text=profile.text), profile.text),
+            "about": self._described(Profile(attributes=profile.attributes), tuple(profile.attributes.items())),
             "context": ", ".join(self._library.fields.of_context(context)) if context else "",
         }
         return {view: text for view, text in texts.items() if text}
+
+    def _described(self, profile: Profile, key: Hashable) -> str:
+        """Return what is said of a profile; what was said last is kept by its key."""
+        if key not in self._said_before:
+            found = self._library.describe_profile(profile, kind=self._catalogue.kind)
+            self._said_before[key] = found.text
+            while len(self._said_before) > _TEXTS_KEPT:
+                self._said_before.popitem(last=False)
+        return self._said_before[key]
 
     def _description(self, profile: Profile, context: Context | None) -> str:
         def title_of(value: str) -> str | None:

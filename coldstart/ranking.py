@@ -174,9 +174,12 @@ class Ranker:
 
     def warm(self, platform: Platform | None) -> None:
         """Work out what the first request would have to."""
-        liked = np.zeros(1, np.int64)
-        query = Query(liked=liked, liked_weights=np.ones(1), disliked=liked)
-        self.score(query, np.arange(len(self._index.catalogue)), platform)
+        self._lexical.warm()
+        _ = self._index.centred, self.appeal
+        if platform is not None:
+            nobody = np.empty(0, np.int64)
+            query = Query(liked=nobody, liked_weights=np.empty(0), disliked=nobody)
+            self.score(query, np.arange(len(self._index.catalogue)), platform)
 
     def best(self, scores: Scores, k: int) -> Scores:
         """Return the ``k`` best candidates, best first; all if there are fewer. An item's id decides between ties."""

@@ -6,6 +6,7 @@ import copy
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -461,7 +462,7 @@ class Recommender:
             return Recommendations(
                 self._ranker.ranked(scores, k),
                 description=query.description,
-                template_hash=self.library.hash(),
+                template_hash=self._template_hash,
                 models=self._models_used("language" in scores.parts),
                 degraded=bool(reason),
                 fallback_reason=reason,
@@ -490,6 +491,10 @@ class Recommender:
         """Work out what the first request would have to, but for loading the models; any thread may do it."""
         self._reader.warm()
         self._ranker.warm(self.platform)
+
+    @cached_property
+    def _template_hash(self) -> str:
+        return self.library.hash()
 
     def prepare(self, requests: Sequence[tuple[Profile, Context | None]]) -> None:
         """Encode what several people say in one go, so that recommending to each needs no encoder.

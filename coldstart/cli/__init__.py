@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import click
 
 from coldstart import __version__
-from coldstart.cli import demo, evaluate, index, models, observe, prompts, recommend
+from coldstart.cli import demo, evaluate, index, models, observe, prompts, recommend, serving
 from coldstart.errors import ColdstartError
 
 
@@ -35,6 +35,11 @@ for command in (
     evaluate.evaluate,
     models.models,
     prompts.prompts,
+    serving.serve,
+    serving.tenants,
+    serving.keys,
+    serving.export,
+    serving.restore,
 ):
     cli.add_command(command)
 

@@ -36,9 +36,12 @@ class Said:
 
     def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the cosine of each row with the view's text."""
-        vector = query.vectors.get(query.texts.get(self.name, ""))
+        text = query.texts.get(self.name, "")
+        vector = query.vectors.get(text)
         if vector is None:
             return np.full(len(rows), np.nan)
+        if text in query.cosines:
+            return query.cosines[text][rows].astype(np.float64)
         # Not a matrix product: its threads go on spinning and slow the encoder's next forward several times.
         centred, most = self._index.centred, 2 * len(rows) > len(self._index.centred)
         cosines = np.einsum("ij,j->i", centred if most else centred[rows], vector)  # copying many rows costs more

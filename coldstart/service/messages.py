@@ -22,8 +22,8 @@ def _text(*, most: int, pattern: str = r"^[^\u0000]*$", least: int = 0) -> Any:
 Text = Annotated[str, _text(most=20_000)]
 Phrase = Annotated[str, _text(most=1000, least=1)]
 Title = Annotated[str, _text(most=2000, least=1, pattern=rf"^[^\u0000]*[^{_BLANK}][^\u0000]*$")]
-Id = Annotated[str, _text(most=256, least=1, pattern=rf"^[^{_BLANK}]+$")]
-"""No white space and no control characters."""
+Id = Annotated[str, _text(most=256, least=1, pattern=rf"^[^{_BLANK}]([^\u0000-\u001f\u007f]*[^{_BLANK}])?$")]
+"""No control characters, and no white space at its ends."""
 Name = Annotated[str, _text(most=100, least=1, pattern=rf"^[^{_BLANK}]+$")]
 EventType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Scalar = bool | Annotated[int, Field(ge=-_SAFE, le=_SAFE)] | FiniteFloat | Text

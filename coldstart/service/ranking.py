@@ -109,7 +109,8 @@ def ranked(
         if deadline is not None and clock() + (pace.first if first else pace.others) > deadline:
             return _late(found)
         start = clock()
-        later = next(slices, None)
+        with tenant.engine.hurrying():
+            later = next(slices, None)
         if later is None:
             return found
         pace.took(clock() - start, first=first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ class Settings(BaseSettings):
     encoder: str = Field(DEFAULT_ENCODER, description="The bi-encoder's name, folder or hub id.")
     language_model: str | None = Field(DEFAULT_LANGUAGE_MODEL, description="The language model's; empty for none.")
     prompts: tuple[Path, ...] = Field((), description="Folders of templates over the built-in ones.")
+    threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, description="Of the language model for a request that waits."
+    )
     queue: int = Field(64, ge=1, description="Requests that may wait for the models; more are told to come later.")
     batch: int = Field(16, ge=1, description="Requests whose texts are encoded together at most.")
     max_body: int = Field(8 * 2**20, ge=1024, description="Bytes of a request's body at most.")

@@ -6,7 +6,8 @@ import copy
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,27 @@ class Engine:
     Attributes:
         language_model: None does without.
         executor: The thread that owns the models.
+        threads: Of the language model for a request that waits; all else has one, since short matrix products gain
+            nothing from more and lose much when the cores are busy.
     """
 
     encoder: Encoder
     language_model: LanguageModel | None
     library: Library
     executor: Executor
+    threads: int = 1
+
+    @contextmanager
+    def hurrying(self) -> Iterator[None]:
+        """Give the models all threads for a while; on the executor's thread."""
+        import torch
+
+        before = torch.get_num_threads()
+        torch.set_num_threads(max(self.threads, before))
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
     @property
     def urgent(self) -> Encoder:
@@ -82,7 +98,8 @@ class Tenant:
         self.saved = -1
         self.stale = False
         self.waiting = 0
-        self._engine, self._storage, self._clock = engine, storage, clock
+        self.engine = engine
+        self._storage, self._clock = storage, clock
         self._changing = threading.Lock()
         self._told: list[Interaction] = []
         self._telling = threading.Lock()
@@ -95,14 +112,14 @@ class Tenant:
     @property
     def pending(self) -> int:
         """How many items the language model hasn't read yet."""
-        if self.recommender is None or self._engine.language_model is None:
+        if self.recommender is None or self.engine.language_model is None:
             return 0
         return self.recommender.pending if self.recommender.index.appeal else len(self.recommender.catalogue)
 
     @property
     def can_read(self) -> bool:
         """Whether there is a language model to refine lists."""
-        return self._engine.language_model is not None
+        return self.engine.language_model is not None
 
     @property
     def overdue(self) -> bool:
@@ -135,20 +152,20 @@ class Tenant:
 
     def _saved_index(self) -> Index | None:
         try:
-            index = Index.load(self.folder, library=self._engine.library)
+            index = Index.load(self.folder, library=self.engine.library)
         except BadIndex as problem:
             if (self.folder / "manifest.json").exists():
                 log.warning("tenant %s: its index is built anew: %s", self.id, problem)
             return None
-        model, built = self._engine.language_model, index.manifest["language_model"]
-        if index.manifest["encoder"]["hash"] != self._engine.encoder.hash or index.manifest["kind"] != self.kind:
+        model, built = self.engine.language_model, index.manifest["language_model"]
+        if index.manifest["encoder"]["hash"] != self.engine.encoder.hash or index.manifest["kind"] != self.kind:
             return None
         if built is not None and (model is None or built["hash"] != model.hash):
             return building.build(
                 index.catalogue,
-                encoder=self._engine.urgent,
+                encoder=self.engine.urgent,
                 language_model=None,
-                library=self._engine.library,
+                library=self.engine.library,
                 previous=index,
             )
         return index
@@ -160,9 +177,9 @@ class Tenant:
         if index is None or not there.keys() & wanted.keys():
             return building.build(
                 Catalogue(items, kind=self.kind),
-                encoder=self._engine.urgent,
+                encoder=self.engine.urgent,
                 language_model=None,
-                library=self._engine.library,
+                library=self.engine.library,
             )
         if gone := there.keys() - wanted.keys():
             index = building.reduced(index, sorted(gone))
@@ -170,14 +187,14 @@ class Tenant:
         return self._extended(index, changed) if changed else index
 
     def _extended(self, index: Index, items: Sequence[Item]) -> Index:
-        return building.extended(index, items, encoder=self._engine.urgent, library=self._engine.library)
+        return building.extended(index, items, encoder=self.engine.urgent, library=self.engine.library)
 
     def _recommender(self, index: Index) -> Recommender:
         return Recommender(
             index,
-            encoder=self._engine.encoder,
-            language_model=self._engine.language_model,
-            library=self._engine.library,
+            encoder=self.engine.encoder,
+            language_model=self.engine.language_model,
+            library=self.engine.library,
         )
 
     def _swap(self, made: Recommender | None) -> None:
@@ -258,7 +275,7 @@ class Tenant:
         if before is None:
             return
         version, index = self.version, before.index
-        encoder, reading = self._engine.patient
+        encoder, reading = self.engine.patient
         if self.pending and reading is not None:
             measured = index.manifest.get("measured", 0)
             if index.appeal is None or len(before.catalogue) > GROWN * measured:
@@ -266,12 +283,12 @@ class Tenant:
                     before.catalogue,
                     encoder=encoder,
                     language_model=reading,
-                    library=self._engine.library,
+                    library=self.engine.library,
                     previous=index,
                     path=self.folder,
                 )
             else:
-                index = building.read(index, language_model=reading, library=self._engine.library)
+                index = building.read(index, language_model=reading, library=self.engine.library)
             with self._changing:
                 current = self.recommender
                 if current is not None:

@@ -314,7 +314,7 @@ def test_adapters_are_told_of_honestly(call):
         ({"profile": {"text": "a\0b"}}, "profile.text"),
         ({"profile": {"text": 5}}, "profile.text"),
         ({"profile": {"attributes": {"a": {"b": 1}}}}, "profile.attributes"),
-        ({"user_id": "a b"}, "user_id"),
+        ({"user_id": " a"}, "user_id"),
         ({"user_id": ""}, "user_id"),
         ({"where": {"sort": {"min": "x"}}}, "where.sort"),
         ({"deadline_ms": 0}, "deadline_ms"),
