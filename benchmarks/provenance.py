@@ -11,8 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from coldstart.prompting import Library
 
 PACKAGES = ("coldstart", "torch", "transformers", "sentence-transformers", "numpy", "scikit-learn")
@@ -24,6 +22,8 @@ def provenance(models: Mapping[str, str]) -> dict[str, Any]:
     Args:
         models: Name to content hash.
     """
+    import torch
+
     return {
         **_commit(),
         "models": dict(models),

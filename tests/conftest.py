@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
 from coldstart.catalogue import Catalogue
-from coldstart.entities import Item
+from coldstart.entities import Item, Recommendations
 from coldstart.models import Models, ResolvedModel
+
+if TYPE_CHECKING:
+    from coldstart.evaluation import Cases, System
 
 settings.register_profile("unhurried", deadline=None)  # how fast a machine is is no law
 settings.load_profile("unhurried")
@@ -22,9 +31,36 @@ CHAT = (
 )
 ENDS = ("bos_token", "eos_token")
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+# What a file speaks of that uses the tiny models.
+WITH_MODELS = re.compile(r"\b(encoder|language_model|recommender|world)\b")
 SPREAD = 0.4  # initial weights far enough from zero for texts to differ
 
 Builder = Callable[..., Path]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``--dist loadgroup``, leave the tests with models to half of the workers.
+
+    Loading torch and its company takes every worker that does ten seconds, more than most files of tests.
+    """
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    groups = max(1, len(config.getoption("tx")) // 2)
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return f"models {crc32(path.encode()) % groups}" if _uses_models(config.rootpath / path) else path
+
+    return Scheduling(config, log)
+
+
+@cache
+def _uses_models(path: Path) -> bool:
+    return bool(WITH_MODELS.search(path.read_text(encoding="utf-8")))
 
 
 @pytest.fixture(scope="session")
@@ -203,3 +239,34 @@ def recommender(catalogue, encoder, language_model) -> Any:
     from coldstart.recommender import Recommender
 
     return Recommender.build(catalogue, encoder=encoder, language_model=language_model)
+
+
+@pytest.fixture(scope="session")
+def add_up() -> Callable[[Recommendations], None]:
+    """From a list to the assertion that ranks count from 1, scores fall, and each is the sum of its parts."""
+
+    def check(found: Recommendations) -> None:
+        assert [each.rank for each in found] == list(range(1, len(found) + 1))
+        assert all(one.score >= other.score for one, other in pairwise(found))
+        for each in found:
+            assert each.score == pytest.approx(sum(part.contribution for part in each.parts.values()), abs=1e-9)
+            assert math.isfinite(each.score)
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def leaning() -> Callable[[float, str], Any]:
+    """From a strength and a name to a system that knows what is right so many deviations above its noise."""
+    from coldstart.evaluation import System
+
+    def system(strength: float, name: str) -> System:
+        def scores(cases: Cases) -> Iterator[np.ndarray]:
+            rng = np.random.default_rng(0)
+            for case in cases:
+                rows = np.arange(len(cases.catalogue)) if case.candidates is None else case.candidates
+                yield rng.normal(size=rows.size) + strength * np.isin(rows, case.relevant)
+
+        return System(name, scores)
+
+    return system

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 
 from coldstart import generation
 from coldstart.errors import ModelError
 from coldstart.generation import LanguageModel
 from coldstart.models import ResolvedModel
+
+if TYPE_CHECKING:
+    import torch
 
 pytestmark = pytest.mark.slow
 
@@ -63,11 +66,15 @@ def tokens_of(model: LanguageModel, prompt: str, text: str) -> tuple[list[int], 
 
 
 def plain_logits(model: LanguageModel, ids: list[int]) -> torch.Tensor:
+    import torch
+
     with torch.inference_mode():
         return model.model(torch.tensor([ids]), use_cache=False).logits[0].double()
 
 
 def plain_likelihood(model: LanguageModel, prompt: str, text: str) -> list[float]:
+    import torch
+
     start, rest = tokens_of(model, prompt, text)
     if not rest:
         return []

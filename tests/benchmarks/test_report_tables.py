@@ -14,7 +14,7 @@ import report
 from coldstart.catalogue import Catalogue, Interactions
 from coldstart.entities import Interaction, Item, Profile
 from coldstart.errors import EvaluationError
-from coldstart.evaluation import Dataset, Judge, Question, System, ask, run
+from coldstart.evaluation import Dataset, Judge, Question, ask, run
 from provenance import finish, provenance
 from records import BASELINES, NDCG, OBSERVED, OURS, WORDS, Run, read
 
@@ -23,18 +23,6 @@ SEEN, STATED, SHOTS = ("0", "100", "all"), (0, 5), (0, 16)
 FILES = ("quality-toys.json", "fewshot-toys.json", "speed.json")
 
 pytestmark = pytest.mark.slow
-
-
-def leaning(strength, name):
-    """Return a system that knows what is right ``strength`` standard deviations above its noise."""
-
-    def scores(cases):
-        rng = np.random.default_rng(0)
-        for case in cases:
-            rows = np.arange(len(cases.catalogue)) if case.candidates is None else case.candidates
-            yield rng.normal(size=rows.size) + strength * np.isin(rows, case.relevant)
-
-    return System(name, scores)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +48,7 @@ def toys():
 
 
 @pytest.fixture(scope="module")
-def made(toys):
+def made(toys, leaning):
     """Records as the scripts write them, by their files' names, of invented systems on an invented platform."""
     first, ablated, peer = leaning(1.0, WORDS), leaning(0.1, "without appeal"), leaning(0.8, "peer")
     ranked = [run(toys, "system-cold", [first, ablated]), run(toys, "new-item", [first, leaning(1.2, OBSERVED), peer])]

@@ -1,6 +1,6 @@
 """A small platform: 30 films, users who rate them from 1 to 5 in time order, and what they said at sign-up."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -19,8 +19,8 @@ def rating(rng: np.random.Generator) -> float:
     return float(rng.choice(5, p=[0.1, 0.1, 0.2, 0.3, 0.3])) + 1
 
 
-@pytest.fixture
-def ratings() -> list[Interaction]:
+@pytest.fixture(scope="session")
+def ratings() -> tuple[Interaction, ...]:
     """Ratings whose number per film falls with its number, in an order that isn't that of time."""
     rng = np.random.default_rng(0)
     chance = 0.9 / (1 + 0.03 * np.arange(len(FILMS)))
@@ -30,14 +30,14 @@ def ratings() -> list[Interaction]:
         for film, keep in zip(FILMS, rng.random(len(FILMS)) < chance, strict=True)
         if keep
     ]
-    return [events[place] for place in rng.permutation(len(events))]
+    return tuple(events[place] for place in rng.permutation(len(events)))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def platform() -> Platform:
     """From events to a data set; every user has an age, and stated a like that no protocol may show."""
 
-    def build(events: list[Interaction], films: tuple[str, ...] = FILMS, **more: object) -> Dataset:
+    def build(events: Sequence[Interaction], films: tuple[str, ...] = FILMS, **more: object) -> Dataset:
         return Dataset(
             name="films",
             catalogue=Catalogue([Item(film, f"Film {film}") for film in films], kind="movie"),
@@ -52,7 +52,7 @@ def platform() -> Platform:
     return build
 
 
-@pytest.fixture
-def films(platform: Platform, ratings: list[Interaction]) -> Dataset:
+@pytest.fixture(scope="session")
+def films(platform: Platform, ratings: tuple[Interaction, ...]) -> Dataset:
     """The platform of all ratings."""
     return platform(ratings)

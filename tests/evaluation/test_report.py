@@ -8,20 +8,8 @@ from coldstart.errors import EvaluationError
 from coldstart.evaluation import System, run
 
 
-def leaning(strength, name):
-    """Return a system that knows what is right ``strength`` standard deviations above its noise."""
-
-    def scores(cases):
-        rng = np.random.default_rng(0)
-        for case in cases:
-            rows = np.arange(len(cases.catalogue)) if case.candidates is None else case.candidates
-            yield rng.normal(size=rows.size) + strength * np.isin(rows, case.relevant)
-
-    return System(name, scores)
-
-
-@pytest.fixture
-def report(films):
+@pytest.fixture(scope="module")
+def report(films, leaning):
     return run(films, "system-cold", [leaning(2.0, "with"), leaning(1.0, "without")])
 
 
@@ -82,7 +70,7 @@ def reported(films, *systems, protocol="new-user", **options):
     return run(films, protocol, systems, measures=["ndcg@10"], **options)
 
 
-def test_lists_beyond_accuracy_are_told_of_every_system(films):
+def test_lists_beyond_accuracy_are_told_of_every_system(films, leaning):
     report = reported(films, leaning(2.0, "with"))
     assert list(report.beyond) == ["with", "random", "popularity"]
     told = report.to_json()
@@ -123,7 +111,7 @@ def with_attribute(films, value_of):
     return replace(films, profiles=profiles)
 
 
-def test_groups_part_the_users_asked_and_average_to_the_whole(films):
+def test_groups_part_the_users_asked_and_average_to_the_whole(films, leaning):
     report = reported(
         with_attribute(films, lambda place: "ab"[place % 3 == 0]), leaning(1.0, "with"), protocol="system-cold"
     )
@@ -160,7 +148,7 @@ def test_an_attribute_that_nobody_has_names_those_there_are(films):
         reported(films).by_group("agee")
 
 
-def test_words_say_what_the_paired_test_found(films):
+def test_words_say_what_the_paired_test_found(films, leaning):
     report = reported(films, leaning(2.0, "sage"), leaning(0.0, "fool"), protocol="system-cold")
     better, oracle = report.comparisons[:2]
     assert report.summary.startswith(
@@ -175,7 +163,7 @@ def test_words_say_what_the_paired_test_found(films):
     assert report.to_json()["summary"] == report.summary
 
 
-def test_words_send_who_loses_to_the_baseline_and_say_what_could_be_learned_from(films):
+def test_words_send_who_loses_to_the_baseline_and_say_what_could_be_learned_from(films, leaning):
     report = reported(films, leaning(-9.0, "contrary"))
     assert (len(report.cases.training), len(report.users)) == (944, 10)
     assert report.summary.startswith("With 944 interactions to learn from, contrary ranks worse than popularity: ")
@@ -193,7 +181,7 @@ def test_words_say_where_a_system_told_no_items_apart(films, scores):
     assert report.to_json()["systems"]["mute"]["undecided"] == 60
 
 
-def test_words_say_when_all_users_were_shown_the_same(films):
+def test_words_say_when_all_users_were_shown_the_same(films, leaning):
     same = System("same", lambda cases: [np.arange(30.0)] * len(cases))
     assert "All users were shown the same items by same." in reported(films, same, protocol="system-cold").summary
     assert "shown the same" not in reported(films, leaning(1.0, "own"), protocol="system-cold").summary

@@ -30,6 +30,7 @@ def test_a_split_is_the_one_written_down_here_on_any_machine():
     assert generator(3, "ann").integers(0, 1_000_000) == 681607
 
 
+@pytest.mark.slow
 def test_python_hashing_plays_no_part():
     code = "from coldstart.evaluation.splits import hold_out\nprint(hold_out(set('abcdef'), share=.5, seed=1).hash)"
     elsewhere = subprocess.run(

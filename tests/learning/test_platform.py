@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -33,15 +34,16 @@ def platform(*, told=(), now=NOW, space=None, **options) -> Platform:
     return made
 
 
-def crowd(people: int = 60, seed: int = 0) -> list[Interaction]:
+@cache
+def crowd(people: int = 60, seed: int = 0) -> tuple[Interaction, ...]:
     """Return who of two circles liked what in the last thirty days: the first ten items belong to one of them."""
     rng = np.random.default_rng(seed)
-    return [
+    return tuple(
         Interaction(f"u{person:03d}", item, timestamp=float(NOW - 30 * DAY * rng.random()))
         for person in range(people)
         for item, row in ROWS.items()
         if rng.random() < (0.5 if (row < 10) == (2 * person < people) else 0.05)
-    ]
+    )
 
 
 def chances(one: Platform, *liked: int, **options) -> np.ndarray:
