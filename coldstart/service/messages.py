@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StringConstraints
 
 from coldstart.entities import Context, Item, Profile
 
@@ -25,10 +25,19 @@ Title = Annotated[str, _text(most=2000, least=1, pattern=rf"^[^\u0000]*[^{_BLANK
 Id = Annotated[str, _text(most=256, least=1, pattern=rf"^[^{_BLANK}]([^\u0000-\u001f\u007f]*[^{_BLANK}])?$")]
 """No control characters, and no white space at its ends."""
 Name = Annotated[str, _text(most=100, least=1, pattern=rf"^[^{_BLANK}]+$")]
+
+
+def _whole(value: Any) -> Any:
+    """Take 5.0 for 5, as JSON does."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
 EventType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Scalar = bool | Annotated[int, Field(ge=-_SAFE, le=_SAFE)] | FiniteFloat | Text
 Attributes = Annotated[
-    dict[Name, Scalar | Annotated[list[Scalar], Field(max_length=256)] | None], Field(max_length=200)
+    dict[Name, Scalar | Annotated[list[Scalar], Field(max_length=256)] | None],
+    Field(max_length=200, json_schema_extra={"additionalProperties": False}),  # but for what the names' pattern allows
 ]
 Ids = Annotated[list[Id], Field(max_length=10_000)]
 Seconds = Annotated[FiniteFloat, Field(ge=0, le=1e11, description="Seconds since 1970, UTC.")]
@@ -119,19 +128,21 @@ class RecommendBody(Message):
     user_id: Id | None = Field(None, description="A stored user; one that nothing is known of is fine.")
     profile: ProfileBody | None = Field(None, description="What is known besides; it is never stored.")
     context: Attributes = Field(default_factory=dict, description="Circumstances: time, place, device.")
-    k: Annotated[int, Field(ge=1, le=MOST)] = 10
-    depth: Annotated[int, Field(ge=1, le=MOST)] | None = Field(
+    k: Annotated[Whole, Field(ge=1, le=MOST)] = 10
+    depth: Annotated[Whole, Field(ge=1, le=MOST)] | None = Field(
         None, description="How many to rank for paging; k if left out."
     )
     where: Annotated[dict[Name, Condition], Field(max_length=50)] = Field(
-        default_factory=dict, description="Conditions on attributes: a value, a list, {min, max} or {not: ...}."
+        default_factory=dict,
+        json_schema_extra={"additionalProperties": False},
+        description="Conditions on attributes: a value, a list, {min, max} or {not: ...}.",
     )
     exclude: Ids = []
     candidates: Annotated[list[Id], Field(min_length=1, max_length=10_000)] | None = None
-    language: Annotated[int, Field(ge=0, le=200)] = Field(
+    language: Annotated[Whole, Field(ge=0, le=200)] = Field(
         0, description="How many of the best the language model reads."
     )
-    deadline_ms: Annotated[int, Field(ge=1, le=600_000)] | None = Field(
+    deadline_ms: Annotated[Whole, Field(ge=1, le=600_000)] | None = Field(
         None, description="Return the best list so far after this time, marked as degraded."
     )
     refine: Literal["background"] | None = Field(
@@ -242,7 +253,7 @@ class RerankBody(Message):
 
     query: Text
     documents: Annotated[list[Text | Document], Field(min_length=1, max_length=MOST)]
-    top_n: Annotated[int, Field(ge=1)] | None = None
+    top_n: Annotated[Whole, Field(ge=1, le=_SAFE)] | None = None
     model: Annotated[str, StringConstraints(max_length=200)] | None = Field(
         None, description="Ignored but for the answer."
     )

@@ -103,7 +103,6 @@ async def _result(request: Request, job: Job[Any]) -> Any:
     "/recommend",
     tags=["lists"],
     summary="Rank the catalogue for a stored user or a profile",
-    response_model_exclude_none=True,
 )
 async def recommend(request: Request, tenant: Reader, body: m.RecommendBody) -> m.Recommended:
     """Answer at once, also for someone of whom nothing is known; an inline profile is never stored."""
@@ -209,7 +208,6 @@ def _fingerprint(tenant: Tenant, body: m.RecommendBody, stated: Any, did: list[E
     "/recommendations/{recommendation_id}",
     tags=["lists"],
     summary="Page through a list that was given",
-    response_model_exclude_none=True,
 )
 async def page(
     request: Request,
@@ -226,9 +224,7 @@ async def page(
     return _answer(given, offset, limit, explain=explain)
 
 
-@router.post(
-    "/rerank", tags=["lists"], summary="Order texts by how close they are to a query", response_model_exclude_none=True
-)
+@router.post("/rerank", tags=["lists"], summary="Order texts by how close they are to a query")
 async def rerank(request: Request, tenant: Reader, body: m.RerankBody) -> m.Reranked:
     """Take and give what Jina's reranker does."""
     service = _service(request)
@@ -270,7 +266,7 @@ async def put_items(request: Request, tenant: Writer, body: m.ItemsBody) -> m.It
     return m.ItemsDone(created=created, replaced=replaced, pending=tenant.pending)
 
 
-@router.get("/items/{item_id:path}", tags=["items"], summary="Read an item", response_model_exclude_none=True)
+@router.get("/items/{item_id:path}", tags=["items"], summary="Read an item")
 async def get_item(request: Request, tenant: Reader, item_id: PathId) -> m.ItemBody:
     """Return an item as it was put."""
     found = await asyncio.to_thread(_service(request).storage.item, tenant.id, item_id)

@@ -83,17 +83,22 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
+def limit_threads() -> None:
+    """Give matrix products one thread each: where cores are busy, threads that wait for one another cost most."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    torch.set_num_threads(1)
+    threadpool_limits(1, user_api="blas")
+
+
 def engine_of(settings: Settings) -> Engine:
     """Load the models that the settings name.
 
     Raises:
         ModelError: One can't be had.
     """
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    torch.set_num_threads(1)
-    threadpool_limits(1, user_api="blas")
+    limit_threads()
     return Engine(
         loading.encoder(settings.encoder, device="cpu", dtype="float32"),
         loading.language_model(settings.language_model, device="cpu", dtype="float32"),

@@ -36,8 +36,8 @@ class SlicedEncoder(Encoder):
     """
 
     def __init__(self, encoder: Encoder, executor: Executor, *, urgent: bool) -> None:
+        self.__dict__.update(encoder.__dict__)
         self._encoder = encoder
-        self.model, self.name, self.hash = encoder.model, encoder.name, encoder.hash
         self._run = _runner(executor, urgent=urgent)
 
     def count_tokens(self, text: str) -> int:
@@ -66,8 +66,8 @@ class SlicedLanguageModel(LanguageModel):
     """A language model that works through an executor, in the background; for threads that aren't the executor's."""
 
     def __init__(self, model: LanguageModel, executor: Executor) -> None:
+        self.__dict__.update(model.__dict__)
         self._lm = model
-        self.model, self.tokenizer, self.name, self.hash = model.model, model.tokenizer, model.name, model.hash
         self._run = _runner(executor, urgent=False)
 
     def chat(self, text: str) -> str:

@@ -100,7 +100,7 @@ class Tenant:
         self.waiting = 0
         self.engine = engine
         self._storage, self._clock = storage, clock
-        self._changing = threading.Lock()
+        self._changing, self._saving = threading.Lock(), threading.Lock()
         self._told: list[Interaction] = []
         self._telling = threading.Lock()
 
@@ -296,8 +296,19 @@ class Tenant:
                         index = self._brought(index, current.catalogue.items)
                     self._swap(current.reindexed(index))
                     version = self.version
-        index.save(self.folder)
-        self.saved, self.kept = version, self._clock()
+        self._keep(index, version)
+
+    def keep(self) -> None:
+        """Keep the index if it has changed since it was kept."""
+        made, version = self.recommender, self.version
+        if made is not None and self.saved != version:
+            self._keep(made.index, version)
+
+    def _keep(self, index: Index, version: int) -> None:
+        with self._saving:
+            if self.saved <= version:
+                index.save(self.folder)
+                self.saved, self.kept = version, self._clock()
 
 
 def _copied(recommender: Recommender) -> Recommender:
@@ -370,8 +381,7 @@ class Tenants:
         for thread in self._threads:
             thread.join(timeout=10)
         for tenant in self:
-            if tenant.recommender is not None and tenant.saved != tenant.version:
-                tenant.recommender.index.save(tenant.folder)
+            tenant.keep()
 
     def _guarded(self, run: Callable[[], None]) -> None:
         try:
