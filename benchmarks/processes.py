@@ -73,7 +73,7 @@ class Running:
         """Return a client with its key."""
         return Client(self.url, self.key, **options)
 
-    def start(self) -> float:
+    def start(self, *, patience: float = PATIENCE) -> float:
         """Start it and wait until it can answer; return how many seconds that took.
 
         Raises:
@@ -89,7 +89,7 @@ class Running:
         self.pid, start = int(line), time.monotonic()
         with self.client(retries=0) as client:
             while not client.ready():
-                if not Path(f"/proc/{self.pid}").exists() or time.monotonic() - start > PATIENCE:
+                if not Path(f"/proc/{self.pid}").exists() or time.monotonic() - start > patience:
                     raise RuntimeError(f"the service isn't ready:\n{self.log()[-3000:]}")
                 time.sleep(0.01)
         return time.monotonic() - start

@@ -32,7 +32,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
+_WHOLE = BeforeValidator(_whole)
 EventType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Scalar = bool | Annotated[int, Field(ge=-_SAFE, le=_SAFE)] | FiniteFloat | Text
 Attributes = Annotated[
@@ -128,8 +128,8 @@ class RecommendBody(Message):
     user_id: Id | None = Field(None, description="A stored user; one that nothing is known of is fine.")
     profile: ProfileBody | None = Field(None, description="What is known besides; it is never stored.")
     context: Attributes = Field(default_factory=dict, description="Circumstances: time, place, device.")
-    k: Annotated[Whole, Field(ge=1, le=MOST)] = 10
-    depth: Annotated[Whole, Field(ge=1, le=MOST)] | None = Field(
+    k: Annotated[int, Field(ge=1, le=MOST), _WHOLE] = 10
+    depth: Annotated[int, Field(ge=1, le=MOST), _WHOLE] | None = Field(
         None, description="How many to rank for paging; k if left out."
     )
     where: Annotated[dict[Name, Condition], Field(max_length=50)] = Field(
@@ -139,10 +139,10 @@ class RecommendBody(Message):
     )
     exclude: Ids = []
     candidates: Annotated[list[Id], Field(min_length=1, max_length=10_000)] | None = None
-    language: Annotated[Whole, Field(ge=0, le=200)] = Field(
+    language: Annotated[int, Field(ge=0, le=200), _WHOLE] = Field(
         0, description="How many of the best the language model reads."
     )
-    deadline_ms: Annotated[Whole, Field(ge=1, le=600_000)] | None = Field(
+    deadline_ms: Annotated[int, Field(ge=1, le=600_000), _WHOLE] | None = Field(
         None, description="Return the best list so far after this time, marked as degraded."
     )
     refine: Literal["background"] | None = Field(
@@ -253,7 +253,7 @@ class RerankBody(Message):
 
     query: Text
     documents: Annotated[list[Text | Document], Field(min_length=1, max_length=MOST)]
-    top_n: Annotated[Whole, Field(ge=1, le=_SAFE)] | None = None
+    top_n: Annotated[int, Field(ge=1, le=_SAFE), _WHOLE] | None = None
     model: Annotated[str, StringConstraints(max_length=200)] | None = Field(
         None, description="Ignored but for the answer."
     )

@@ -1,0 +1,395 @@
+"""Does the service answer in time, lose nothing, keep to its description and keep tenants apart?
+
+Method: the service runs in a process of its own, with the default encoder on 10,000 items, the shipped wines in several
+vintages, or, where the language model is asked, with that as well on the wines as they are, all read. The load comes
+from threads of this process, on the same machine. Every request has words of its own.
+
+- recommend: profile only, without the language model: p50 and p99 at 1 client, throughput at 16 clients.
+- language: 20 candidates read by the language model: p50; with ``deadline_ms`` 200: the slowest answer, and how many of
+  those that were cut short say so.
+- fresh: from sending an item to having been given a list that holds it: p50 and the slowest.
+- events: batches of 100 from 4 clients on SQLite: events acknowledged a second.
+- kills: start, load, kill -9 at a random moment, again and again, on SQLite and PostgreSQL.
+- contract: schemathesis over the whole OpenAPI description, every check.
+- tenants: 8 threads of two tenants that share every id: answers that hold what is the other's.
+- memory: a mix of all requests; resident memory over its second half, beside what it was at half-time.
+
+Command: ``python benchmarks/service.py [--quick] [--only NAME ...] [--seed 0] [--data FOLDER] [--out FILE]``; about 25
+minutes, with --quick 4. Bars are for two cores that do nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import coldstart as cs
+from coldstart.client import Client
+from coldstart.demo import wines
+from coldstart.models import DEFAULT_ENCODER, DEFAULT_LANGUAGE_MODEL, resolve
+from coldstart.service.keys import Keys
+from kills import Killed
+from processes import Postgres, Running
+from provenance import finish, print_table, provenance
+
+ITEMS = 10_000
+WORDS = (
+    *("bold", "red", "white", "crisp", "fresh", "sweet", "sparkling", "steak", "fish", "dinner", "party", "summer"),
+    *("spicy", "dry", "oak", "fruity", "light", "dessert", "cheese", "picnic", "Brazil", "Spain", "France", "Italy"),
+    *("Portugal", "birthday", "seafood", "winter", "terrace", "gift", "everyday", "old", "young", "pork", "lamb"),
+)
+
+BARS = {
+    "recommend p50, ms": ("<=", 20.0),
+    "recommend p99, ms": ("<=", 60.0),
+    "recommend, 16 clients, requests/s": (">=", 80.0),
+    "language p50, ms": ("<=", 500.0),
+    "language, deadline 200, slowest, ms": ("<=", 300.0),
+    "language, deadline 200, cut short and not flagged": ("<=", 0.0),
+    "fresh slowest, ms": ("<=", 200.0),
+    "events/s": (">=", 3000.0),
+    "kills, sqlite, problems": ("<=", 0.0),
+    "kills, postgresql, problems": ("<=", 0.0),
+    "contract, problems": ("<=", 0.0),
+    "tenants, leaks": ("<=", 0.0),
+    "memory, growth, %": ("<=", 5.0),
+    "memory, errors": ("<=", 0.0),
+}
+
+Results = dict[str, float]
+
+
+def main() -> None:
+    """Measure, print the table and the record."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a tenth of everything, to see that it works")
+    parser.add_argument("--only", action="append", choices=sorted(MEASURES), help="measure only this; may be repeated")
+    parser.add_argument("--seed", type=int, default=0, help="draws words and moments (default: 0)")
+    parser.add_argument(
+        "--data", type=Path, help="keep the service's folder here, and go on with the one that is there"
+    )
+    parser.add_argument("--out", type=Path, help="also write the last line, JSON, to this file")
+    given = parser.parse_args()
+    made = provenance({model.name: model.hash for model in map(resolve, (DEFAULT_ENCODER, DEFAULT_LANGUAGE_MODEL))})
+    results: Results = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        bench = Bench(given.data or Path(scratch) / "data", scale=0.1 if given.quick else 1.0, seed=given.seed)
+        for name in given.only or MEASURES:
+            print(f"measuring {name}", file=sys.stderr)
+            results.update(MEASURES[name](bench))
+        bench.close()
+    print_table(table(results))
+    finish({"benchmark": "service", "seed": given.seed, "quick": given.quick, **made, "results": results}, given.out)
+
+
+class Bench:
+    """What the measurements share: a service with its items, started when it is first asked for.
+
+    Args:
+        folder: Of the service.
+        scale: Of durations and counts, 1 for the bars'.
+        seed: Of words and moments.
+    """
+
+    def __init__(self, folder: Path, *, scale: float, seed: int) -> None:
+        self.folder, self.scale, self.seed = folder, scale, seed
+        self.rng = random.Random(seed)  # noqa: S311 - no secrets
+        self._services: dict[str, Running] = {}
+
+    def many(self, number: int, *, least: int = 1) -> int:
+        """Return a count at this scale."""
+        return max(least, round(number * self.scale))
+
+    @property
+    def running(self) -> Running:
+        """The service on ten thousand items, without a language model."""
+        return self._service("plain", catalogue(), {"language_model": ""})
+
+    @property
+    def reading(self) -> Running:
+        """The service on the wines as they are, all read by the language model."""
+        return self._service("reading", wines().items, {})
+
+    def _service(self, name: str, items: Sequence[cs.Item], settings: Mapping[str, Any]) -> Running:
+        if name not in self._services:
+            limits = {"rate": 1e6, "burst": 10**6}
+            made = Running({"data": str(self.folder / name), **limits, **settings}, kind="wine")
+            self._services[name] = made
+            storage = made.storage()
+            if len(storage.items("default")) < len(items):
+                storage.put_items("default", items)
+            storage.engine.dispose()
+            print(f"{name}: starting with {len(items)} items", file=sys.stderr)
+            made.start(patience=3600)
+            while not settings and b"coldstart_pending_items 0.0" not in urlopen(f"{made.url}/metrics").read():  # noqa: S310
+                time.sleep(1)
+            with made.client(timeout=300) as client:
+                client.recommend(profile(self.rng), language=0 if settings else 20)
+        return self._services[name]
+
+    def close(self) -> None:
+        """Stop the services."""
+        for made in self._services.values():
+            made.__exit__()
+
+
+def catalogue() -> list[cs.Item]:
+    """Return the shipped wines in as many vintages as make ten thousand items."""
+    found = wines().items
+    vintages = -(-ITEMS // len(found))
+    return [
+        cs.Item(f"{wine.id}-{2010 + n}", f"{wine.title} {2010 + n}", {**wine.attributes, "vintage": 2010 + n})
+        for n in range(vintages)
+        for wine in found
+    ][:ITEMS]
+
+
+def profile(rng: random.Random) -> cs.Profile:
+    """Return someone who says something that nobody has said."""
+    return cs.Profile(text=" ".join(rng.sample(WORDS, 8)), attributes={"age": rng.randint(18, 80)})
+
+
+def load(
+    running: Running, seconds: float, clients: int, act: Callable[[Client, random.Random], Any], *, seed: int
+) -> tuple[list[float], float]:
+    """Let clients act, one request after the other; return their seconds, rising, and how many were done a second."""
+    times: list[float] = []
+    end, start = time.perf_counter() + seconds, time.perf_counter()
+
+    def run(number: int) -> None:
+        rng = random.Random(f"{seed} {number}")  # noqa: S311 - no secrets
+        with running.client(timeout=60, retries=0) as client:
+            while time.perf_counter() < end:
+                begun = time.perf_counter()
+                act(client, rng)
+                times.append(time.perf_counter() - begun)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sorted(times), len(times) / (time.perf_counter() - start)
+
+
+def share(times: Sequence[float], part: float) -> float:
+    """Return the time, in milliseconds, that a part of all don't exceed."""
+    return 1000 * times[min(len(times) - 1, int(part * len(times)))]
+
+
+def recommend(bench: Bench) -> Results:
+    """Lists without the language model."""
+
+    def ask(client: Client, rng: random.Random) -> None:
+        client.recommend(profile(rng))
+
+    load(bench.running, 2, 2, ask, seed=-1)
+    alone, _ = load(bench.running, 60 * bench.scale, 1, ask, seed=bench.seed)
+    together, rate = load(bench.running, 60 * bench.scale, 16, ask, seed=bench.seed + 1)
+    return {
+        "recommend p50, ms": share(alone, 0.5),
+        "recommend p99, ms": share(alone, 0.99),
+        "recommend, 16 clients, requests/s": rate,
+        "recommend, 16 clients, p50, ms": share(together, 0.5),
+    }
+
+
+def language(bench: Bench) -> Results:
+    """Lists with the language model, with and without a deadline."""
+    with bench.reading.client(timeout=60) as client:
+        times, cut, unflagged = [], [], 0
+        for _ in range(bench.many(60, least=8)):
+            begun = time.perf_counter()
+            client.recommend(profile(bench.rng), language=20)
+            times.append(time.perf_counter() - begun)
+        for _ in range(bench.many(60, least=8)):
+            begun = time.perf_counter()
+            found = client.recommend(profile(bench.rng), language=20, deadline_ms=200, explain=True)
+            cut.append(time.perf_counter() - begun)
+            read = any(reason.scorer == "language" for one in found for reason in one.reasons)
+            unflagged += not read and not found.degraded
+    return {
+        "language p50, ms": 1000 * statistics.median(times),
+        "language, deadline 200, p50, ms": 1000 * statistics.median(cut),
+        "language, deadline 200, slowest, ms": 1000 * max(cut),
+        "language, deadline 200, cut short and not flagged": unflagged,
+    }
+
+
+def fresh(bench: Bench) -> Results:
+    """From an item's posting to the first list that holds it."""
+    times = []
+    with bench.running.client(timeout=60) as client:
+        for number in range(bench.many(50, least=6)):
+            item = cs.Item(f"fresh-{number}", f"Quinta Nova {number} {' '.join(bench.rng.sample(WORDS, 4))}")
+            begun = time.perf_counter()
+            client.put_items([item])
+            found = client.recommend(candidates=[item.id])
+            times.append(time.perf_counter() - begun)
+            if [one.id for one in found] != [item.id]:
+                raise RuntimeError(f"{item.id} was acknowledged, and isn't in the list: {found}")
+        for number in range(bench.many(50, least=6)):
+            client.delete_item(f"fresh-{number}")
+    return {"fresh p50, ms": 1000 * statistics.median(times), "fresh slowest, ms": 1000 * max(times)}
+
+
+def events(bench: Bench) -> Results:
+    """Events acknowledged a second, told by four clients in batches of a hundred."""
+    ids = [item.id for item in catalogue()]
+
+    def tell(client: Client, rng: random.Random) -> None:
+        client.tell(cs.Interaction(f"u{rng.randrange(5000)}", rng.choice(ids), "like") for _ in range(100))
+
+    _, rate = load(bench.running, 30 * bench.scale, 4, tell, seed=bench.seed)
+    return {"events/s": rate * 100}
+
+
+@contextmanager
+def small(database: str | None) -> Iterator[Running]:
+    """Run a service without items, and without a language model, so that its starts are its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {"data": folder, "language_model": "", **({} if database is None else {"database": database})}
+        with Running(settings) as running:
+            yield running
+
+
+def kills(bench: Bench) -> Results:
+    """Kill -9 under load on both databases."""
+    results: Results = {}
+    with Postgres() as server:
+        for name, database in (("sqlite", None), ("postgresql", server.fresh("kills"))):
+            with small(database) as running:
+                killed = Killed(running, seed=bench.seed)
+                for _ in range(bench.many(100)):
+                    killed.once()
+                problems = killed.problems()
+                print("\n".join(problems), file=sys.stderr)
+                results[f"kills, {name}, rounds"] = bench.many(100)
+                results[f"kills, {name}, events acknowledged"] = killed.acknowledged
+                results[f"kills, {name}, problems"] = len(problems)
+                results[f"kills, {name}, slowest start, s"] = max(killed.starts)
+    return results
+
+
+def contract(bench: Bench) -> Results:
+    """Make requests of every operation, proper and improper ones."""
+    from coldstart.service.app import application
+    from coldstart.service.running import Service
+    from coldstart.service.serving import engine_of
+    from coldstart.service.settings import Settings
+    from coldstart.service.storage import open_storage
+    from contract import cases_of
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings.read(data=Path(folder), language_model="", rate=1e6, burst=10**6)
+        storage = open_storage(settings.url)
+        storage.create_tenant("default", kind="wine")
+        storage.put_items("default", wines().items[:50])
+        service = Service(settings, storage, engine_of(settings))
+        key = service.keys.create("default", scopes=["read", "write", "admin"])[1]
+        found = cases_of(application(service), key, most=bench.many(150, least=10), seed=bench.seed)
+    print("\n".join(found.problems[:10]), file=sys.stderr)
+    return {"contract, cases": found.cases, "contract, problems": len(found.problems)}
+
+
+def tenants(bench: Bench) -> Results:
+    """Let two tenants use the same ids at the same time, and look for each other's words in their answers."""
+    leaks, rounds = [], bench.many(100, least=5)
+    with small(None) as running:
+        storage, given = running.storage(), {}
+        for name in ("red", "blue"):
+            storage.create_tenant(name, kind="wine")
+            given[name] = Keys(storage).create(name)[1]
+        storage.engine.dispose()
+        running.start()
+
+        def act(seed: int) -> None:
+            name, other = ("red", "blue") if seed % 2 else ("blue", "red")
+            rng = random.Random(seed)  # noqa: S311 - no secrets
+            with Client(running.url, given[name], timeout=60) as client:
+                for number in range(rounds):
+                    id_ = f"shared-{seed // 2}-{rng.randrange(3)}"
+                    client.put_items([cs.Item(id_, f"{name} wine {number}")])
+                    client.put_user(id_, cs.Profile(text=f"{name} words", likes=[id_]))
+                    client.tell([cs.Interaction(id_, id_, "view")], ids=[f"{seed}-{number}"])
+                    found = client.recommend(user=id_, k=20, refine="background")
+                    page = client.page(found.recommendation_id)
+                    answers = f"{found.items} {page.items} {client.item(id_)} {client.user(id_)}"
+                    if f"{other} wine" in answers or f"{other} words" in answers:
+                        leaks.append(answers)
+
+        threads = [threading.Thread(target=act, args=(seed,)) for seed in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return {"tenants, rounds": 8 * rounds, "tenants, leaks": len(leaks)}
+
+
+def memory(bench: Bench) -> Results:
+    """Mix all requests for ten minutes; the items stay as many as they were."""
+    errors, seconds = [0], 600 * bench.scale
+    ids = [item.id for item in catalogue()]
+
+    def act(client: Client, rng: random.Random) -> None:
+        number, user = rng.random(), f"m{rng.randrange(500)}"
+        try:
+            if number < 0.6:
+                client.recommend(profile(rng), user=user)
+            elif number < 0.8:
+                client.tell([cs.Interaction(user, rng.choice(ids), "view") for _ in range(5)])
+            elif number < 0.9:
+                client.put_items([cs.Item(f"fresh-{rng.randrange(20)}", f"Wine {rng.random()}")])
+            elif number < 0.95:
+                client.erase_user(user)
+            else:
+                client.rerank(" ".join(rng.sample(WORDS, 4)), rng.sample(WORDS, 5))
+        except cs.ColdstartError as problem:
+            print(problem, file=sys.stderr)
+            errors[0] += 1
+
+    load(bench.running, seconds / 2, 4, act, seed=bench.seed)
+    half = bench.running.memory()
+    load(bench.running, seconds / 2, 4, act, seed=bench.seed + 1)
+    end = bench.running.memory()
+    return {
+        "memory, half-time, MiB": half,
+        "memory, growth, %": 100 * (end / half - 1),
+        "memory, errors": errors[0],
+    }
+
+
+MEASURES: Mapping[str, Callable[[Bench], Results]] = {
+    "recommend": recommend,
+    "language": language,
+    "fresh": fresh,
+    "events": events,
+    "kills": kills,
+    "contract": contract,
+    "tenants": tenants,
+    "memory": memory,
+}
+
+
+def table(results: Mapping[str, float]) -> list[list[str]]:
+    """Return the results beside their bars."""
+    rows = [["", "measured", "bar", ""]]
+    for name, value in results.items():
+        sign, bar = BARS.get(name, ("", 0.0))
+        met = "" if not sign else "met" if (value <= bar if sign == "<=" else value >= bar) else "missed"
+        rows.append([name, f"{value:,.1f}", f"{sign} {bar:,.0f}" if sign else "", met])
+    return rows
+
+
+if __name__ == "__main__":
+    main()
