@@ -148,7 +148,9 @@ def catalogue() -> list[cs.Item]:
     found = wines().items
     vintages = -(-ITEMS // len(found))
     return [
-        cs.Item(f"{wine.id}-{2010 + n}", f"{wine.title} {2010 + n}", {**wine.attributes, "vintage": 2010 + n})
+        cs.Item(
+            f"{wine.id}-{n}", f"{wine.title} {2010 + n}" if n else wine.title, {**wine.attributes, "vintage": 2010 + n}
+        )
         for n in range(vintages)
         for wine in found
     ][:ITEMS]
