@@ -190,7 +190,7 @@ def _fork_services(told: str) -> None:
         serving,
     )
     from coldstart.service.settings import Settings
-    from coldstart.service.tenants import Engine
+    from coldstart.service.tenant import Engine
 
     torch.set_num_threads(1)  # before a fork there must be no second one
     settings = Settings.read(**json.loads(told))

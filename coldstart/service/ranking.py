@@ -13,7 +13,7 @@ from coldstart.entities import Context, Profile, Recommendation, Recommendations
 from coldstart.errors import UnknownItem
 from coldstart.service.events import person
 from coldstart.service.storage import Event
-from coldstart.service.tenants import Tenant
+from coldstart.service.tenant import Tenant
 
 SLICE = 4
 """Candidates that the language model reads a slice."""

@@ -23,7 +23,7 @@ from coldstart.service.problems import Refused
 from coldstart.service.ranking import Asked, kept, ranked, told
 from coldstart.service.running import Service
 from coldstart.service.storage import Event, Given
-from coldstart.service.tenants import Tenant
+from coldstart.service.tenant import Tenant
 
 MOST_EVENTS = 300
 """Events of a user that say what they like: their last ones."""

@@ -15,7 +15,8 @@ from coldstart.service.metrics import Metrics
 from coldstart.service.ranking import Pace
 from coldstart.service.settings import Settings
 from coldstart.service.storage import Storage
-from coldstart.service.tenants import Engine, Tenant, Tenants
+from coldstart.service.tenant import Engine, Tenant
+from coldstart.service.tenants import Tenants
 
 log = logging.getLogger("coldstart.service")
 

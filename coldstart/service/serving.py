@@ -22,7 +22,7 @@ from coldstart.service.app import application
 from coldstart.service.running import Service
 from coldstart.service.settings import Settings
 from coldstart.service.storage import Storage
-from coldstart.service.tenants import Engine
+from coldstart.service.tenant import Engine
 
 log = logging.getLogger("coldstart.service")
 

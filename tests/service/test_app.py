@@ -15,7 +15,7 @@ from coldstart.service.app import application
 from coldstart.service.running import Service
 from coldstart.service.settings import Settings
 from coldstart.service.storage import open_storage
-from coldstart.service.tenants import Engine
+from coldstart.service.tenant import Engine
 
 SMOKY = {"text": "a smoked black tea with honey"}
 

@@ -10,7 +10,7 @@ from coldstart.service.app import application
 from coldstart.service.running import Service
 from coldstart.service.settings import Settings
 from coldstart.service.storage import open_storage
-from coldstart.service.tenants import Engine
+from coldstart.service.tenant import Engine
 from contract import cases_of
 
 pytestmark = pytest.mark.slow

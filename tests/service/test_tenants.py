@@ -9,7 +9,7 @@ from coldstart.errors import ModelError
 from coldstart.executor import Executor
 from coldstart.prompting import Library
 from coldstart.service.storage import Event, open_storage
-from coldstart.service.tenants import Engine, Tenant
+from coldstart.service.tenant import Engine, Tenant
 
 PROFILE = Profile(text="a smoked black tea with honey")
 

@@ -1,0 +1,320 @@
+"""A tenant as it runs: its recommender is derived from its rows, and swapped whole whenever they change."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from coldstart import building
+from coldstart.catalogue import Catalogue
+from coldstart.encoding import Encoder
+from coldstart.entities import Context, Interaction, Item, Profile
+from coldstart.errors import BadIndex, CatalogueError
+from coldstart.executor import Executor
+from coldstart.generation import LanguageModel
+from coldstart.index import Index
+from coldstart.prompting import Library
+from coldstart.recommender import Recommender
+from coldstart.service.events import interactions
+from coldstart.service.sliced import SlicedEncoder, SlicedLanguageModel
+from coldstart.service.storage import Event, Storage
+
+log = logging.getLogger("coldstart.service")
+
+GROWN = 1.1
+"""The language model's knowledge of a catalogue is measured anew once it has this many times the items."""
+
+
+_OVERDUE = 60.0  # seconds after which an index is kept while items still come
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What all tenants share.
+
+    Attributes:
+        language_model: None does without.
+        executor: The thread that owns the models.
+        threads: Of the language model for a request that waits; all else has one, since short matrix products gain
+            nothing from more and lose much when the cores are busy.
+    """
+
+    encoder: Encoder
+    language_model: LanguageModel | None
+    library: Library
+    executor: Executor
+    threads: int = 1
+
+    @contextmanager
+    def hurrying(self) -> Iterator[None]:
+        """Give the models all threads for a while; on the executor's thread."""
+        import torch
+
+        before = torch.get_num_threads()
+        torch.set_num_threads(max(self.threads, before))
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+    @property
+    def urgent(self) -> Encoder:
+        """The encoder for threads that somebody waits for."""
+        return SlicedEncoder(self.encoder, self.executor, urgent=True)
+
+    @property
+    def patient(self) -> tuple[Encoder, LanguageModel | None]:
+        """The models for threads that nobody waits for."""
+        reading = self.language_model and SlicedLanguageModel(self.language_model, self.executor)
+        return SlicedEncoder(self.encoder, self.executor, urgent=False), reading
+
+
+class Tenant:
+    """One tenant's catalogue, ready to be asked.
+
+    ``recommender`` may be read by any thread; None while there are no items. Whatever changes it makes another and
+    swaps that in, one change at a time: requests see the one or the other, whole. The rows are committed first.
+
+    Args:
+        id: The tenant's name.
+        kind: What its items are, in the singular.
+        engine: The models.
+        storage: The rows.
+        folder: Of its index.
+    """
+
+    def __init__(
+        self, id_: str, kind: str, *, engine: Engine, storage: Storage, folder: Path,
+        clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        self.id, self.kind, self.folder = id_, kind, folder
+        self.recommender: Recommender | None = None
+        self.version = 0
+        self.changed = self.kept = clock()
+        self.saved = -1
+        self.stale = False
+        self.waiting = 0
+        self.engine = engine
+        self._storage, self._clock = storage, clock
+        self._changing, self._saving = threading.Lock(), threading.Lock()
+        self._told: list[Interaction] = []
+        self._telling = threading.Lock()
+
+    def prepare(self, requests: Sequence[tuple[Profile, Context | None]]) -> None:
+        """Encode what waiting requests say together; on the executor's thread."""
+        if self.recommender is not None:
+            self.recommender.prepare(requests)
+
+    @property
+    def pending(self) -> int:
+        """How many items the language model hasn't read yet."""
+        if self.recommender is None or self.engine.language_model is None:
+            return 0
+        return self.recommender.pending if self.recommender.index.appeal else len(self.recommender.catalogue)
+
+    @property
+    def can_read(self) -> bool:
+        """Whether there is a language model to refine lists."""
+        return self.engine.language_model is not None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether items have come and gone for long without the index being kept."""
+        return self._clock() - self.kept > _OVERDUE
+
+    # Changes; on threads of their own ---------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Bring the index up to the rows, and learn from all events."""
+        with self._changing:
+            self._reconcile()
+
+    def _reconcile(self) -> None:
+        items = self._storage.items(self.id)
+        self.version += 1
+        self.changed = self._clock()
+        if not items:
+            self.recommender = None
+            return
+        index = self._saved_index() if self.recommender is None else self.recommender.index
+        made = self._recommender(self._brought(index, items))
+        told = list(self._storage.events(self.id))
+        if told:
+            with self._telling:
+                self._told.clear()
+            made.observe(interactions(told), arrivals=self._storage.arrivals(self.id), now=self._clock())
+        made.warm()
+        self.recommender, self.stale = made, False
+
+    def _saved_index(self) -> Index | None:
+        try:
+            index = Index.load(self.folder, library=self.engine.library)
+        except BadIndex as problem:
+            if (self.folder / "manifest.json").exists():
+                log.warning("tenant %s: its index is built anew: %s", self.id, problem)
+            return None
+        model, built = self.engine.language_model, index.manifest["language_model"]
+        if index.manifest["encoder"]["hash"] != self.engine.encoder.hash or index.manifest["kind"] != self.kind:
+            return None
+        if built is not None and (model is None or built["hash"] != model.hash):
+            return building.build(
+                index.catalogue,
+                encoder=self.engine.urgent,
+                language_model=None,
+                library=self.engine.library,
+                previous=index,
+            )
+        return index
+
+    def _brought(self, index: Index | None, items: Sequence[Item]) -> Index:
+        """Return an index of exactly these items, from one of others."""
+        wanted = {item.id: item for item in items}
+        there = {} if index is None else {item.id: item for item in index.catalogue.items}
+        if index is None or not there.keys() & wanted.keys():
+            return building.build(
+                Catalogue(items, kind=self.kind),
+                encoder=self.engine.urgent,
+                language_model=None,
+                library=self.engine.library,
+            )
+        if gone := there.keys() - wanted.keys():
+            index = building.reduced(index, sorted(gone))
+        changed = [item for id_, item in wanted.items() if there.get(id_) != item]
+        return self._extended(index, changed) if changed else index
+
+    def _extended(self, index: Index, items: Sequence[Item]) -> Index:
+        return building.extended(index, items, encoder=self.engine.urgent, library=self.engine.library)
+
+    def _recommender(self, index: Index) -> Recommender:
+        return Recommender(
+            index,
+            encoder=self.engine.encoder,
+            language_model=self.engine.language_model,
+            library=self.engine.library,
+        )
+
+    def _swap(self, made: Recommender | None) -> None:
+        if made is not None:
+            made.warm()
+        self.recommender = made
+        self.version += 1
+        self.changed = self._clock()
+
+    def put_items(self, items: Sequence[Item]) -> tuple[int, int]:
+        """Commit items and make them eligible; return how many were created and how many replaced.
+
+        Raises:
+            CatalogueError: One that says nothing, or one id with two contents; nothing is committed then.
+        """
+        Catalogue(items, kind=self.kind)
+        with self._changing:
+            done = self._storage.put_items(self.id, items)
+            try:
+                if self.recommender is None:
+                    self._swap(self._recommender(self._brought(None, items)))
+                else:
+                    self._swap(self.recommender.reindexed(self._extended(self.recommender.index, items)))
+            except BaseException:
+                self.stale = True  # the rows are ahead of the index until it is reconciled
+                raise
+        return done
+
+    def delete_items(self, ids: Sequence[str]) -> list[str]:
+        """Commit that items are gone and take them out; return those that were there."""
+        with self._changing:
+            gone = self._storage.delete_items(self.id, ids)
+            if not gone or self.recommender is None:
+                return gone
+            try:
+                self._swap(self.recommender.reindexed(building.reduced(self.recommender.index, gone)))
+            except CatalogueError:  # the last one went
+                self._swap(None)
+        return gone
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Take note of events that were committed; :meth:`learn` counts them."""
+        with self._telling:
+            self._told.extend(interactions(events))
+
+    def learn(self) -> bool:
+        """Count the events that were told since the last time; return whether there were any."""
+        if not self._told:
+            return False
+        with self._changing:
+            with self._telling:
+                told, self._told = self._told, []
+            if self.recommender is not None and told:
+                made = _copied(self.recommender)
+                made.observe(told, now=self._clock())
+                self.recommender = made
+        return True
+
+    def erase(self, user: str) -> dict[str, int]:
+        """Commit that a user is gone, and take back all that was learned from them."""
+        with self._changing:
+            gone = self._storage.erase_user(self.id, user)
+            with self._telling:
+                self._told = [event for event in self._told if event.user != user]
+            if self.recommender is not None and self.recommender.platform is not None:
+                made = _copied(self.recommender)
+                made.forget(user, now=self._clock())
+                self.recommender = made
+        return gone
+
+    # In the background --------------------------------------------------------------------------------------
+
+    def complete(self) -> None:
+        """Let the language model read what is pending, a slice at a time, and keep the index."""
+        if self.stale:
+            self.open()
+        before = self.recommender
+        if before is None:
+            return
+        version, index = self.version, before.index
+        encoder, reading = self.engine.patient
+        if self.pending and reading is not None:
+            measured = index.manifest.get("measured", 0)
+            if index.appeal is None or len(before.catalogue) > GROWN * measured:
+                index = building.build(
+                    before.catalogue,
+                    encoder=encoder,
+                    language_model=reading,
+                    library=self.engine.library,
+                    previous=index,
+                    path=self.folder,
+                )
+            else:
+                index = building.read(index, language_model=reading, library=self.engine.library)
+            with self._changing:
+                current = self.recommender
+                if current is not None:
+                    if self.version != version:
+                        index = self._brought(index, current.catalogue.items)
+                    self._swap(current.reindexed(index))
+                    version = self.version
+        self._keep(index, version)
+
+    def keep(self) -> None:
+        """Keep the index if it has changed since it was kept."""
+        made, version = self.recommender, self.version
+        if made is not None and self.saved != version:
+            self._keep(made.index, version)
+
+    def _keep(self, index: Index, version: int) -> None:
+        with self._saving:
+            if self.saved <= version:
+                index.save(self.folder)
+                self.saved, self.kept = version, self._clock()
+
+
+def _copied(recommender: Recommender) -> Recommender:
+    """Return a recommender that can observe and forget while requests go on with the other."""
+    made = copy.copy(recommender)
+    made.platform = copy.copy(recommender.platform)
+    return made
