@@ -95,7 +95,7 @@ def check_target(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise BadIndex(f"{folder} is a file: an index is a folder; name another path")
     # Parts of an index without a manifest are what a kill left of the first save.
-    foreign = folder.is_dir() and not all(_is_ours(path) for path in folder.iterdir())
+    foreign = folder.is_dir() and not all(_is_ours(path) or path.name == "adapters" for path in folder.iterdir())
     if foreign and not (folder / "manifest.json").exists():
         raise BadIndex(f"{folder} holds other files and no index: name an empty or a new folder")
 

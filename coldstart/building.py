@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +61,7 @@ def build(
     if folder is not None:
         artefact.check_target(folder)
     models = {
-        "encoder": {"name": encoder.name, "hash": encoder.hash},
+        "encoder": encoder.provenance,
         "language_model": language_model and {"name": language_model.name, "hash": language_model.hash},
     }
     store = Store.open(folder, models)
@@ -203,6 +203,28 @@ def _appeal_prompts(catalogue: Catalogue, library: Library) -> tuple[tuple[_Prom
 
     prompts = tuple(prompt(template) for template in (*library.of("appeal"), *library.of("appeal-asked")))
     return prompts, prompt(library.of("appeal-neutral")[0])
+
+
+def reencoded(
+    index: Index, encoder: Encoder, *, known: Mapping[bytes, NDArray[np.float32]], progress: Progress | None
+) -> Index:
+    """Return the same index with the vectors of another encoder that reads the same documents.
+
+    Args:
+        known: Vectors that the encoder gave before, by the document's :func:`coldstart.rows.key`.
+        progress: Called as documents are encoded.
+    """
+    documents = index.documents
+    new = [text for text in dict.fromkeys(documents) if key(text) not in known]
+
+    def told(done: int) -> None:
+        if progress is not None:
+            progress("item vectors", done, len(new))
+
+    vectors_of = {**known, **dict(zip(map(key, new), encoder.encode(new, progress=told), strict=True))}
+    vectors = np.stack([vectors_of[key(text)] for text in documents])
+    manifest = {**index.manifest, "encoder": encoder.provenance, "dimension": encoder.dimension}
+    return assemble(index.catalogue, vectors.astype(np.float32), index.rows, manifest)
 
 
 def extended(index: Index, items: Iterable[Item], *, encoder: Encoder, library: Library) -> Index:

@@ -30,12 +30,27 @@ class Encoder:
 
     Texts are sorted by length and batched by a budget of tokens, so that little is spent on padding; equal
     texts are encoded once. Models that tell queries from documents (E5, BGE) get their own prefixes.
+
+    Attributes:
+        hash: Of the weights, an adapter's change included.
+        base: The encoder that an adapter was worked into; itself without one.
+        adapter: What was worked into it; None for nothing.
     """
 
-    def __init__(self, model: SentenceTransformer, *, name: str = "encoder", content_hash: str = "") -> None:
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        *,
+        name: str = "encoder",
+        content_hash: str = "",
+        base: Encoder | None = None,
+        adapter: Any = None,
+    ) -> None:
         self.model = model.eval()
         self.name = name
         self.hash = content_hash
+        self.base = base or self
+        self.adapter = adapter
         self._prompts = {role: _prompt(model.prompts or {}, names) for role, names in _ROLES.items()}
 
     @classmethod
@@ -69,6 +84,12 @@ class Encoder:
         return cls(model, name=resolved.name, content_hash=resolved.hash)
 
     @property
+    def provenance(self) -> dict[str, str]:
+        """What an index's manifest says of it."""
+        told = {"name": self.name, "hash": self.hash}
+        return told if self.adapter is None else {**told, "base": self.base.hash, "adapter": self.adapter.version}
+
+    @property
     def dimension(self) -> int:
         """Length of a vector."""
         return int(self.model.get_embedding_dimension() or 0)
@@ -77,6 +98,10 @@ class Encoder:
     def max_tokens(self) -> int:
         """Longest text that is read in full; what is beyond is cut."""
         return int(self.model.max_seq_length or 512)
+
+    def prompt(self, role: Literal["query", "document"]) -> str | None:
+        """Return what the model wants before each text of a role; None for nothing."""
+        return self._prompts[role]
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens the model reads for this text, its special tokens included."""

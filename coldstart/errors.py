@@ -43,5 +43,9 @@ class IndexMismatch(BadIndex):
     """An index built with another model, template or catalogue than the one in use."""
 
 
+class AdapterError(ColdstartError):
+    """An adapter that can't be trained, read or used: of another model, damaged, or unknown."""
+
+
 class EvaluationError(ColdstartError):
     """A protocol that the given data can't serve: no relevant items, no users, unknown name."""

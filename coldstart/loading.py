@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coldstart.encoding import Encoder
@@ -12,6 +14,8 @@ from coldstart.errors import IndexMismatch
 from coldstart.generation import LanguageModel
 from coldstart.index import Index
 from coldstart.models import resolve
+from coldstart.refining import registry
+from coldstart.refining.lora import adapted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +36,13 @@ class Pair:
         language_model: LanguageModel | Callable[[], LanguageModel] | None,
     ) -> None:
         self._encoder, self._language_model = encoder, language_model
+
+    def with_encoder(self, encoder: Encoder) -> Pair:
+        """Return a pair of another bi-encoder and the same language model, which isn't loaded for it."""
+        made = copy.copy(self)
+        made.__dict__.pop("encoder", None)
+        made._encoder = encoder
+        return made
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -91,18 +102,25 @@ def models_of(
     """
 
     def lazily(given: Any, role: str, load: Callable[..., Any]) -> Any:
+        found: Callable[[], Any]
         expected = index.manifest[role]
         if expected is None:
             return None
         model = given or expected["name"]
         resolved = resolve(model) if isinstance(model, str) else model
-        if resolved.hash != expected["hash"]:
+        if not isinstance(model, str) and resolved.hash == expected["hash"]:
+            return model
+        if resolved.hash != expected.get("base", expected["hash"]):
             raise IndexMismatch(
                 f"{path} was built with the {role.replace('_', ' ')} {expected['name']!r} ({expected['hash'][:12]}),"
                 f" but {resolved.name!r} is {resolved.hash[:12]}: name that model, or run `coldstart index` again with"
                 " this one"
             )
-        return (lambda: load(resolved, device=device, dtype=dtype)) if isinstance(model, str) else model
+        found = (lambda: load(resolved, device=device, dtype=dtype)) if isinstance(model, str) else lambda: model
+        if version := expected.get("adapter"):
+            adapter = registry.load(Path(path), version)
+            return lambda: adapted(found(), adapter)
+        return found if isinstance(model, str) else model
 
     return {
         "encoder": lazily(encoder, "encoder", Encoder.load),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,13 +56,17 @@ class Ground:
             now=now,
         )
 
-    def carried(self, platform: Platform, before: Catalogue, *, now: float) -> Platform:
+    def carried(self, platform: Platform, before: Catalogue, *, now: float, without: Iterable[str] = ()) -> Platform:
         """Return what a platform of another catalogue learned, for this one; items that are new to it arrive now.
+
+        What some users did is left out.
 
         The two share no state, so that what one observes or forgets leaves the other.
         """
         arrived = {id_: now for id_ in self._rows if id_ not in before}
-        experience = Experience.of(platform.experience.records())
+        out = frozenset(without)
+        records = platform.experience.records()
+        experience = Experience.of(record for record in records if record[0][0] not in out)
         arrivals = {**arrived, **platform.arrivals}
         return self.platform(half_life=platform.half_life, arrivals=arrivals, now=now, experience=experience)
 

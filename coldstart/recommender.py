@@ -6,6 +6,7 @@ import copy
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +17,7 @@ from coldstart import building, loading, observing, pairs, ranking
 from coldstart.catalogue import Catalogue
 from coldstart.encoding import Encoder
 from coldstart.entities import Answer, Context, Interaction, Item, Profile, Recommendations, Suitability
-from coldstart.errors import ProfileError
+from coldstart.errors import AdapterError, ProfileError
 from coldstart.generation import LanguageModel
 from coldstart.index import Index
 from coldstart.interactions import Interactions
@@ -28,6 +29,10 @@ from coldstart.models import DEFAULT_ENCODER, DEFAULT_LANGUAGE_MODEL
 from coldstart.prompting import Library
 from coldstart.querying import Reader, count
 from coldstart.ranking import Ranker
+from coldstart.refining import gate, lora, refinement, registry
+from coldstart.refining.lora import Adapter, Shape
+from coldstart.refining.refinement import Refinement
+from coldstart.refining.schedule import Schedule
 from coldstart.scoring.language import Language
 
 if TYPE_CHECKING:
@@ -87,7 +92,7 @@ class Recommender:
             prompts: Folders of templates that override the built-in ones.
             weights: Of scorers, by name, over the defaults; "appeal" overrides the earned weight.
             path: A folder to save to. What an interrupted build computed, and what is unchanged since the last
-                build there, is not computed again.
+                build there, is not computed again; an adapter that was promoted there stays in use.
             progress: Called as the work goes on.
 
         Raises:
@@ -98,11 +103,16 @@ class Recommender:
         library = Library.load(prompts)
         models: dict[str, Any] = {"encoder": encoder, "language_model": language_model}
         hashes = [loading.hash_of(model) for model in models.values()] if path is not None else []
+        refined = None if path is None else registry.in_use(Path(path), hashes[0])
+        if refined is not None:
+            hashes[0] = refined[1]
         if path is not None and building.is_current(path, catalogue, library, hashes):
             current = cls.load(path, prompts=prompts, weights=weights, device=device, dtype=dtype, **models)
             if current.catalogue.ids == catalogue.ids:  # the order of rows is the caller's
                 return current
         models["encoder"] = loading.encoder(encoder, device=device, dtype=dtype)
+        if refined is not None:
+            models["encoder"] = lora.adapted(models["encoder"], refined[0])
         models["language_model"] = loading.language_model(language_model, device=device, dtype=dtype)
         built = building.build(catalogue, library=library, path=path, progress=progress, **models)
         made = cls(built, library=library, weights=weights, **models)
@@ -140,7 +150,11 @@ class Recommender:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index to a folder, and what was learned beside it, each in one step."""
-        self.index.save(path)
+        index, provenance = self.index, self.index.manifest["encoder"]
+        if "base" in provenance:
+            kept = registry.keep(Path(path), self.encoder.adapter)
+            index = replace(index, manifest={**index.manifest, "encoder": {**provenance, "adapter": kept.version}})
+        index.save(path)
         self.remember(path)
 
     def add(
@@ -244,12 +258,15 @@ class Recommender:
         """
         return self._with(self.index, {**self._ranker.given, **weights})
 
-    def _with(self, index: Index, weights: Mapping[str, float]) -> Recommender:
+    def _with(self, index: Index, weights: Mapping[str, float], encoder: Encoder | None = None) -> Recommender:
         made = copy.copy(self)
-        made.index, made._ranker = index, Ranker(index, weights, self._ranker)
+        if encoder is not None:
+            made._models = self._models.with_encoder(encoder)
+        made.index, made._ranker = index, Ranker(index, weights, self._ranker if encoder is None else None)
         if index is not self.index:
             made._language = None if self._language is None else self._language.of(index.catalogue)
-            made._reader = Reader(index, self.library, self._models.encode, self._reader)
+            previous = self._reader if encoder is None else None  # what another encoder made of texts is void
+            made._reader = Reader(index, self.library, made._models.encode, previous)
             made._calibration, made._told = calibration.Calibration(), Verdicts.none()
             if self.platform is not None:
                 made.platform = made._ground().carried(self.platform, self.catalogue, now=time.time())
@@ -347,6 +364,140 @@ class Recommender:
         """Return a recommender of the same index that has observed nothing."""
         made = copy.copy(self)
         made.platform = None
+        return made
+
+    # Refining ------------------------------------------------------------------------------------------------
+
+    def refine(
+        self,
+        interactions: Interactions | Iterable[Interaction],
+        *,
+        profiles: Mapping[str, Profile] | None = None,
+        path: str | os.PathLike[str] | None = None,
+        schedule: Schedule | None = None,
+        shape: Shape | None = None,
+        progress: Progress | None = None,
+    ) -> Refinement:
+        """Train an adapter of the bi-encoder on what people liked, in minutes, and keep it if it ranks better.
+
+        Some users are held out. The adapter is let through if they, after a few of their likes, are shown more of what
+        they liked later than this recommender would show them, by a paired test; otherwise the ranking stays as it is.
+        What was observed counts on both sides, but for what the users held out did. This recommender isn't changed:
+        go on with :attr:`Refinement.recommender`.
+
+        Args:
+            interactions: Who liked what, in any order; with times, what was liked later is learned from what came
+                before.
+            profiles: Who the users said they were, by user id, so that this is learned from too.
+            path: The index's folder: an adapter that is let through is kept and promoted there, and a run that was
+                killed goes on where it was.
+            schedule: How long and how fast; a quarter of an hour at most if None.
+            shape: What learns; rank 16 in the upper half of the blocks if None.
+            progress: Called as the work goes on.
+
+        Raises:
+            CatalogueError: Fewer than four pairs of items that one user likes.
+            AdapterError: The encoder can't be refined, or the loss isn't finite.
+        """
+        schedule, shape = schedule or Schedule(), shape or Shape()
+        events = interactions if isinstance(interactions, Interactions) else Interactions.from_records(interactions)
+        kind, rows = self.catalogue.kind, {id_: row for row, id_ in enumerate(self.catalogue.ids)}
+        said = {user: self.library.describe_profile(who, kind=kind).text for user, who in (profiles or {}).items()}
+        lesson = refinement.lesson(events, rows, said=said, seed=schedule.seed)
+        told: dict[str, Any] = refinement.manifest(lesson, shape, schedule, self.library.hash())
+        if len(lesson.judges) < gate.FEWEST:
+            return Refinement(self, False, "", gate.NOBODY, None, told)
+        adapter, done = refinement.trained(
+            self.index,
+            self.encoder.base,
+            lesson,
+            shape=shape,
+            schedule=schedule,
+            checkpoint=None if path is None else Path(path) / registry.FOLDER / "training.pt",
+            progress=progress,
+        )
+        if adapter is None:
+            return Refinement(self, False, "", gate.NOBODY, done, told)
+        present = self._without(user.id for user in lesson.judges)
+        pairs, ids = len(lesson.taught), self.catalogue.ids
+        tried = [replace(adapter, scale=refinement.shrunk(scale, pairs)) for scale in refinement.SCALES]
+        refined = [present.adapted(each, progress=progress) for each in tried]
+        best, verdict = refinement.chosen(
+            gate.quality(present, lesson.judges, ids),
+            [gate.quality(each, lesson.judges, ids) for each in refined],
+            seed=schedule.seed,
+        )
+        if not verdict.better:
+            return Refinement(self, False, "", verdict, done, told)
+        kept = replace(tried[best], told={**told, **verdict.told()})
+        if path is None:
+            return Refinement(self.adapted(kept, progress=progress), True, "", verdict, done, told)
+        if not (Path(path) / "manifest.json").exists():
+            self.save(path)
+        version = registry.keep(Path(path), kept).version
+        return Refinement(self.promoted(path, version), True, version, verdict, done, told)
+
+    def adapted(self, adapter: Adapter | None, *, progress: Progress | None = None) -> Recommender:
+        """Return a recommender whose encoder has this adapter, and no other; with None, none.
+
+        The catalogue's texts are encoded anew.
+
+        Raises:
+            AdapterError: It was made for another encoder.
+        """
+        base = self.encoder.base
+        encoder = base if adapter is None else lora.adapted(base, adapter)
+        index = building.reencoded(self.index, encoder, known={}, progress=progress)
+        return self._with(index, self._ranker.given, encoder)
+
+    def promoted(
+        self, path: str | os.PathLike[str], version: str | None, *, progress: Progress | None = None
+    ) -> Recommender:
+        """Put an adapter that is kept with an index to use there, in one step, and return a recommender with it.
+
+        Args:
+            path: The index's folder. Its catalogue is what counts, if it has changed meanwhile.
+            version: As ``coldstart adapters list`` tells it; its number will do. None goes back to none.
+            progress: Called as texts are encoded; those that the adapter read before aren't.
+
+        Raises:
+            AdapterError: It isn't there, is damaged, or was made for another encoder.
+            BadIndex: No index is there.
+        """
+        folder, base = Path(path), self.encoder.base
+        adapter = None if version is None else registry.load(folder, registry.found(folder, version))
+        encoder = base if adapter is None else lora.adapted(base, adapter)
+        before, index = registry.history(folder), Index.load(folder, library=self.library)
+        registry.keep_vectors(folder, registry.promoted(folder), index.documents, index.vectors)
+        name = "" if adapter is None else adapter.version
+        known = registry.known_vectors(folder, name)
+        index = building.reencoded(index, encoder, known=known, progress=progress)
+        index.save(folder)
+        registry.note(folder, [*before, name])
+        registry.keep_vectors(folder, name, index.documents, index.vectors)
+        return self._with(index, self._ranker.given, encoder)
+
+    def rolled_back(self, path: str | os.PathLike[str], *, progress: Progress | None = None) -> Recommender:
+        """Put to use again what an index had before the adapter that it has, as :meth:`promoted` does.
+
+        Raises:
+            AdapterError: It never had anything else.
+        """
+        earlier = registry.history(Path(path))[:-1]
+        while earlier and earlier[-1] == registry.promoted(Path(path)):
+            earlier.pop()
+        if not earlier:
+            raise AdapterError(f"{path} has never had another adapter: nothing to roll back to")
+        made = self.promoted(path, earlier[-1] or None, progress=progress)
+        registry.note(Path(path), earlier)
+        return made
+
+    def _without(self, users: Iterable[str]) -> Recommender:
+        """Return a recommender that has observed nothing of some users."""
+        if self.platform is None:
+            return self
+        made = copy.copy(self)
+        made.platform = self._ground().carried(self.platform, self.catalogue, now=time.time(), without=users)
         return made
 
     # Yes or no ----------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import click
 
 from coldstart import __version__
-from coldstart.cli import demo, evaluate, index, models, observe, prompts, recommend, serving
+from coldstart.cli import adapters, demo, evaluate, index, models, observe, prompts, recommend, refine, serving
 from coldstart.errors import ColdstartError
 
 
@@ -30,6 +30,8 @@ for command in (
     demo.demo,
     index.index,
     observe.observe,
+    refine.refine,
+    adapters.adapters,
     recommend.recommend,
     recommend.audience,
     evaluate.evaluate,

@@ -1,0 +1,102 @@
+"""The commands ``adapters list|show|promote|rollback|remove``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from coldstart.cli.options import FOLDER, as_json, prompts_option
+
+_index = click.argument("folder", metavar="INDEX", type=FOLDER)
+_version = click.argument("version")
+
+
+@click.group()
+def adapters() -> None:
+    """See, choose and take back the adapters that `coldstart refine` made."""
+
+
+@adapters.command("list")
+@_index
+@as_json
+def list_adapters(folder: Path, as_json: bool) -> None:
+    """List an index's adapters, oldest first."""
+    from coldstart.refining import registry
+    from coldstart.terminal import console, print_json, rows_table
+
+    entries = registry.listed(folder)
+    if as_json:
+        print_json([{**entry.told, "promoted": entry.promoted} for entry in entries])
+        return
+    rows = [
+        [
+            entry.version,
+            "in use" if entry.promoted else "",
+            f"{entry.told.get('pairs', 0):,}",
+            f"{entry.told.get('present_ndcg@10', 0.0):.3f} -> {entry.told.get('refined_ndcg@10', 0.0):.3f}",
+        ]
+        for entry in entries
+    ]
+    if rows:
+        console().print(rows_table([["adapter", "", "pairs", "NDCG@10 of those held out"], *rows]))
+    else:
+        console().print(f"{folder} has no adapters: `coldstart refine {folder} --interactions FILE` makes one")
+
+
+@adapters.command()
+@_index
+@_version
+def show(folder: Path, version: str) -> None:
+    """Print what made an adapter, as JSON."""
+    from coldstart.refining import registry
+    from coldstart.terminal import print_json
+
+    name = registry.found(folder, version)
+    (entry,) = (entry for entry in registry.listed(folder) if entry.version == name)
+    registry.load(folder, name)
+    print_json({**entry.told, "promoted": entry.promoted})
+
+
+@adapters.command()
+@_index
+@_version
+@prompts_option
+def promote(folder: Path, version: str, prompts: tuple[Path, ...]) -> None:
+    """Put an adapter to use, in one step."""
+    _use(folder, version, prompts)
+
+
+@adapters.command()
+@_index
+@prompts_option
+def rollback(folder: Path, prompts: tuple[Path, ...]) -> None:
+    """Put to use again what the index had before the adapter it has."""
+    _use(folder, None, prompts)
+
+
+def _use(folder: Path, version: str | None, prompts: tuple[Path, ...]) -> None:
+    from coldstart.recommender import Recommender
+    from coldstart.refining import registry
+    from coldstart.terminal import bars, console
+
+    recommender = Recommender.load(folder, prompts=prompts)
+    with bars() as progress:
+        if version is None:
+            recommender.rolled_back(folder, progress=progress)
+        else:
+            recommender.promoted(folder, version, progress=progress)
+    console().print(f"{folder} now uses {registry.promoted(folder) or 'no adapter'}", markup=False)
+
+
+@adapters.command()
+@_index
+@_version
+def remove(folder: Path, version: str) -> None:
+    """Delete an adapter that isn't in use."""
+    from coldstart.refining import registry
+    from coldstart.terminal import console
+
+    name = registry.found(folder, version)
+    registry.remove(folder, name)
+    console().print(f"{name} is gone", markup=False)

@@ -1,0 +1,107 @@
+"""The gate: an adapter is let through only if people whom it never saw are ranked better with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldstart.entities import Profile
+from coldstart.refining.examples import User
+
+Floats = NDArray[np.float64]
+
+STATED = 5
+"""How many likes a judge states at most; what they liked later is what they should be shown."""
+
+DEPTH = 10
+SURE = 0.05
+"""The largest p-value at which the refined ranking counts as better."""
+
+FEWEST = 8
+"""With fewer judges nothing can be told."""
+
+_FLIPS = 4000
+
+
+class Ranking(Protocol):
+    """What is judged."""
+
+    def score(self, profile: Profile, /) -> Floats:
+        """Return the whole catalogue's scores for a person. Shape: ``(items,)``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How two rankings compare.
+
+    Attributes:
+        judges: How many people were asked.
+        present: Mean NDCG@10 of the ranking there is.
+        refined: Of the refined one.
+        p: The chance of so large a gain if the two were equal (one-sided permutation test of the paired differences).
+    """
+
+    judges: int
+    present: float
+    refined: float
+    p: float
+
+    @property
+    def better(self) -> bool:
+        """Whether the refined ranking is let through."""
+        return self.judges >= FEWEST and self.refined > self.present and self.p <= SURE
+
+    def told(self) -> dict[str, float]:
+        """Return what a manifest says of it."""
+        return {"present_ndcg@10": self.present, "refined_ndcg@10": self.refined, "p": self.p}
+
+    def __str__(self) -> str:
+        if self.judges < FEWEST:
+            return f"{self.judges} people were held out, and fewer than {FEWEST} can't tell"
+        gain = self.refined - self.present
+        return (
+            f"NDCG@10 {self.present:.3f} -> {self.refined:.3f} ({gain:+.3f}, p = {self.p:.3f}) for {self.judges} people"
+            " held out"
+        )
+
+
+NOBODY = Verdict(0, 0.0, 0.0, 1.0)
+"""When there was nothing to judge, or nobody to do it."""
+
+
+def quality(ranking: Ranking, judges: Sequence[User], ids: Sequence[str]) -> Floats:
+    """Return each judge's NDCG@10: they state some likes, and their later ones are relevant. Shape: ``(judges,)``.
+
+    Args:
+        ranking: Of the whole catalogue.
+        judges: With two likes or more each.
+        ids: The catalogue's, by row.
+    """
+    discounts = 1.0 / np.log2(np.arange(DEPTH) + 2.0)
+    found = np.zeros(len(judges))
+    for place, judge in enumerate(judges):
+        middle = max(1, len(judge.likes) // 2)
+        stated, later = judge.likes[max(0, middle - STATED) : middle], judge.likes[middle:]
+        scores = np.array(ranking.score(Profile(likes=[ids[row] for row in stated])))
+        scores[list(judge.likes[:middle])] = -np.inf
+        order = np.argsort(-scores, kind="stable")[:DEPTH]
+        gains = np.isin(order, later)
+        found[place] = (gains * discounts[: len(order)]).sum() / discounts[: min(len(later), DEPTH)].sum()
+    return found
+
+
+def compared(present: Floats, refined: Floats, *, seed: int) -> Verdict:
+    """Return how two rankings compare, judge by judge."""
+    differences = refined - present
+    if len(differences) == 0:
+        return Verdict(0, 0.0, 0.0, 1.0)
+    rng = np.random.default_rng([seed, 5])
+    signs = rng.choice(np.array([-1.0, 1.0]), (_FLIPS, len(differences)))
+    as_large = (signs @ differences >= differences.sum() - 1e-12).sum()
+    p = (1.0 + float(as_large)) / (1.0 + _FLIPS)
+    return Verdict(len(differences), float(present.mean()), float(refined.mean()), p)

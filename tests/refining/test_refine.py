@@ -1,0 +1,195 @@
+"""Laws of refining: let through only what ranks better, kept in one step, taken back without a trace."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from coldstart.catalogue import Catalogue
+from coldstart.entities import Interaction, Item, Profile
+from coldstart.errors import AdapterError, CatalogueError
+from coldstart.interactions import Interactions
+from coldstart.recommender import Recommender
+from coldstart.refining import gate, registry
+from coldstart.refining.examples import User
+from coldstart.refining.lora import Shape
+from coldstart.refining.schedule import Schedule
+
+WORDS = ("river", "hill", "cave", "cloud", "lantern", "window")
+ITEMS = [Item(f"t{row:02d}", f"{WORDS[row % 6].title()} Tea {'ABCDE'[row // 6]}") for row in range(30)]
+QUICK = Schedule(passes=8, batch=32, rate=1e-2, every=5, patience=20)
+SHAPE = Shape(rank=8, upper=1.0)
+
+
+def events(people: int = 80, *, circles: bool = True, seed: int = 0) -> Interactions:
+    """Return who likes what: teas of their own circle, which the titles tell, or any."""
+    rng = np.random.default_rng(seed)
+    return Interactions.from_records(
+        Interaction(f"u{person:02d}", f"t{tea:02d}", timestamp=float(time))
+        for person in range(people)
+        for time, tea in enumerate(
+            (rng.permutation(range(person % 2, 30, 2)) if circles else rng.permutation(30))[:8].tolist()
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def plain(encoder):
+    return Recommender.build(Catalogue(ITEMS, kind="tea"), encoder=encoder, language_model=None)
+
+
+@pytest.fixture(scope="module")
+def kept(plain, tmp_path_factory):
+    """An index's folder with one promoted adapter, and what came of refining."""
+    folder = tmp_path_factory.mktemp("refined") / "index"
+    plain.save(folder)
+    return folder, plain.refine(events(), path=folder, schedule=QUICK, shape=SHAPE)
+
+
+@pytest.fixture
+def folder(kept, tmp_path):
+    shutil.copytree(kept[0], tmp_path / "index")
+    return tmp_path / "index"
+
+
+def scores(recommender) -> np.ndarray:
+    profiles = (Profile(likes=["t00", "t02"]), Profile(text="river"), Profile(likes=["t05"], dislikes=["t04"]))
+    return np.stack([recommender.score(profile) for profile in profiles])
+
+
+def test_what_ranks_better_for_those_held_out_is_promoted(plain, kept):
+    _, found = kept
+    assert found.promoted
+    assert found.verdict.better
+    assert found.verdict.refined > found.verdict.present
+    assert "refined by" in str(found)
+    assert found.recommender is not plain
+    assert not np.allclose(scores(found.recommender), scores(plain))
+
+
+def test_the_recommender_that_was_asked_stays_as_it_is(plain, encoder):
+    before = scores(plain)
+    plain.refine(events(), schedule=replace(QUICK, passes=1), shape=SHAPE)
+    assert (scores(plain) == before).all()
+    assert plain.encoder is encoder
+
+
+def test_what_was_promoted_is_what_loads(kept, encoder):
+    folder, found = kept
+    assert registry.promoted(folder) == found.version
+    assert scores(Recommender.load(folder, encoder=encoder)) == pytest.approx(scores(found.recommender), abs=1e-5)
+
+
+def test_likes_by_chance_change_nothing(plain, tmp_path):
+    before = scores(plain)
+    plain.save(tmp_path / "index")
+    found = plain.refine(events(circles=False), path=tmp_path / "index", schedule=QUICK, shape=SHAPE)
+    assert not found.promoted
+    assert found.recommender is plain
+    assert (scores(found.recommender) == before).all()
+    assert registry.listed(tmp_path / "index") == []
+    assert "The ranking stays as it is" in str(found)
+
+
+@pytest.mark.parametrize("people", [4, 10])
+def test_few_people_cant_let_anything_through_and_it_says_so(plain, people):
+    found = plain.refine(events(people), schedule=QUICK, shape=SHAPE)
+    assert not found.promoted
+    assert found.trained is None
+    assert "people were held out" in str(found)
+
+
+def test_too_little_to_learn_from_is_refused(plain):
+    with pytest.raises(CatalogueError, match="at least 4"):
+        plain.refine([Interaction("ann", "t01"), Interaction("ann", "t02")], schedule=QUICK)
+
+
+def test_rolled_back_it_is_as_if_nothing_had_been(plain, encoder, folder):
+    refined = Recommender.load(folder, encoder=encoder)
+    back = refined.rolled_back(folder)
+    assert (scores(back) == scores(plain)).all()
+    assert (scores(Recommender.load(folder, encoder=encoder)) == scores(plain)).all()
+    assert registry.promoted(folder) == ""
+    with pytest.raises(AdapterError, match="nothing to roll back to"):
+        back.rolled_back(folder)
+    again = back.promoted(folder, "1")
+    assert scores(again) == pytest.approx(scores(refined), abs=1e-5)
+    assert registry.history(folder) == ["", registry.promoted(folder)]
+
+
+def test_items_that_come_later_are_read_with_the_adapter(encoder, folder):
+    refined = Recommender.load(folder, encoder=encoder)
+    grown = refined.add([Item("new", "River Tea F")], path=folder)
+    assert grown.encoder.hash == refined.encoder.hash
+    loaded = Recommender.load(folder, encoder=encoder)
+    assert scores(loaded) == pytest.approx(scores(grown), abs=1e-5)
+    assert registry.promoted(folder) != ""
+    back = loaded.rolled_back(folder)
+    assert "new" in back.catalogue
+
+
+def test_an_index_that_is_built_again_keeps_its_adapter(encoder, folder, kept):
+    built = Recommender.build(Catalogue(ITEMS, kind="tea"), encoder=encoder, language_model=None, path=folder)
+    assert registry.promoted(folder) == kept[1].version
+    assert scores(built) == pytest.approx(scores(kept[1].recommender), abs=1e-5)
+
+
+def test_saved_elsewhere_the_adapter_goes_along(encoder, kept, tmp_path):
+    kept[1].recommender.save(tmp_path / "other")
+    loaded = Recommender.load(tmp_path / "other", encoder=encoder)
+    assert scores(loaded) == pytest.approx(scores(kept[1].recommender), abs=1e-5)
+
+
+def test_a_refined_index_whose_adapter_is_gone_or_damaged_says_so(encoder, folder, kept):
+    path = folder / "adapters" / kept[1].version / "adapter_model.safetensors"
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(AdapterError, match="isn't what was written"):
+        Recommender.load(folder, encoder=encoder)
+    shutil.rmtree(folder / "adapters")
+    with pytest.raises(AdapterError, match="holds no adapter"):
+        Recommender.load(folder, encoder=encoder)
+
+
+def test_what_was_observed_counts_but_for_those_held_out(plain):
+    observed = plain.reweighted({})
+    observed.observe(events())
+    without = observed._without(["u00", "u02"])
+    assert without.learned["people"] == observed.learned["people"] - 2
+    assert observed.learned["people"] == 80
+
+
+class TestGate:
+    """How two rankings are compared."""
+
+    class Fixed:
+        def __init__(self, order):
+            self.scores = -np.argsort(np.argsort(order)).astype(float)
+            self.scores = np.empty(len(order))
+            self.scores[list(order)] = -np.arange(len(order), dtype=float)
+
+        def score(self, _):
+            return self.scores
+
+    def test_a_judge_is_shown_what_they_have_not_stated(self):
+        ids = [str(row) for row in range(30)]
+        judge = User("ann", (0, 1, 2, 3))
+        best = gate.quality(self.Fixed([0, 1, 2, 3, *range(4, 30)]), [judge], ids)
+        assert best == pytest.approx([1.0])  # 0 and 1 are stated; 2 and 3 lead the rest
+        worst = gate.quality(self.Fixed([*range(4, 30), 0, 1, 2, 3]), [judge], ids)
+        assert worst == pytest.approx([0.0])
+
+    def test_a_gain_by_chance_is_not_let_through_more_often_than_it_may(self):
+        rng = np.random.default_rng(0)
+        let_through = [gate.compared(rng.random(40), rng.random(40), seed=seed).better for seed in range(200)]
+        assert np.mean(let_through) < 0.09
+
+    def test_a_gain_for_nearly_all_is_let_through_and_a_loss_never(self):
+        rng = np.random.default_rng(1)
+        present = rng.random(40)
+        assert gate.compared(present, present + 0.1, seed=0).better
+        assert not gate.compared(present, present - 0.1, seed=0).better
+        assert not gate.compared(present, present, seed=0).better
+        assert not gate.compared(present[:7], present[:7] + 0.1, seed=0).better
