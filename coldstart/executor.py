@@ -88,6 +88,7 @@ class Executor:
         self._closed = False
         self._pace = 0.01  # seconds a request has taken of late
         self._last_background = clock()
+        self._last_request = clock() - PATIENCE
         self._thread = threading.Thread(target=self._run, name=f"coldstart-{name}", daemon=True)
         self._thread.start()
 
@@ -106,6 +107,11 @@ class Executor:
     def running(self) -> int:
         """How many requests have begun and aren't done."""
         return len(self._going)
+
+    @property
+    def quiet(self) -> float:
+        """For how many seconds no request has come."""
+        return self._clock() - self._last_request
 
     def submit(
         self,
@@ -137,6 +143,7 @@ class Executor:
                     f"{len(self._fresh)} requests wait for the models already: try again in {wait:.1f} seconds", wait
                 )
             self._fresh.append(job)
+            self._last_request = self._last_request if always else self._clock()
             self._change.notify()
         return job
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TEXTS = 8
-"""Texts that are encoded a slice: some tens of milliseconds."""
+TEXTS, TITLES = 8, 2
+"""Texts that are encoded, and titles that are read, a slice: some tens of milliseconds."""
 
-TITLES = 2
-"""Titles that are read a slice, likewise."""
+QUIET, FASTER = 2.0, 8
+"""Where no request has come for so many seconds, slices are so many times larger."""
 
 _TOKENIZED = 64
 _SPECIAL = 8  # tokens that an encoder may put around a text
@@ -38,6 +38,7 @@ class SlicedEncoder(Encoder):
     def __init__(self, encoder: Encoder, executor: Executor, *, urgent: bool) -> None:
         self.__dict__.update(encoder.__dict__)
         self._encoder = encoder
+        self._executor = executor
         self._run = _runner(executor, urgent=urgent)
 
     def count_tokens(self, text: str) -> int:
@@ -54,8 +55,7 @@ class SlicedEncoder(Encoder):
     ) -> NDArray[np.float32]:
         """Return the unit vectors of texts, as :meth:`Encoder.encode` does. Shape: ``(texts, dimension)``."""
         found = [np.zeros((0, self.dimension), np.float32)]
-        for start in range(0, len(texts), TEXTS):
-            slice_ = texts[start : start + TEXTS]
+        for slice_ in _slices(texts, TEXTS, self._executor):
             found.append(self._run(lambda slice_=slice_: self._encoder.encode(slice_, role=role)))  # type: ignore[misc]
             if progress is not None:
                 progress(len(slice_))
@@ -68,6 +68,7 @@ class SlicedLanguageModel(LanguageModel):
     def __init__(self, model: LanguageModel, executor: Executor) -> None:
         self.__dict__.update(model.__dict__)
         self._lm = model
+        self._executor = executor
         self._run = _runner(executor, urgent=False)
 
     def chat(self, text: str) -> str:
@@ -101,9 +102,16 @@ class SlicedLanguageModel(LanguageModel):
         return Likelihoods(np.array([row.sum() for row in rows]), np.array([len(row) for row in rows], np.int64))
 
     def _sliced(self, call: Callable[..., list[T]], prompt: str, texts: Sequence[str], size: int) -> Any:
-        for start in range(0, len(texts), size):
-            slice_ = texts[start : start + size]
+        for slice_ in _slices(texts, size, self._executor):
             yield self._run(lambda slice_=slice_: call(prompt, slice_))  # type: ignore[misc]
+
+
+def _slices(texts: Sequence[str], size: int, executor: Executor) -> Iterator[Sequence[str]]:
+    start = 0
+    while start < len(texts):
+        end = start + size * (FASTER if executor.quiet > QUIET else 1)
+        yield texts[start:end]
+        start = end
 
 
 def _runner(executor: Executor, *, urgent: bool) -> Callable[[Callable[[], T]], T]:
