@@ -51,7 +51,12 @@ class Running:
         told = json.dumps({**settings, "data": str(self.folder), "port": self.port})
         self._log = (self.folder / "log.jsonl").open("ab")
         self._zygote = subprocess.Popen(
-            [sys.executable, __file__, told], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
+            [sys.executable, __file__, told],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},  # as `coldstart serve` has it
         )
         self.pid = 0
 

@@ -92,6 +92,7 @@ async def _result(request: Request, job: Job[Any]) -> Any:
     while not (await asyncio.wait([waiting], timeout=_WATCHED))[0]:
         if await request.is_disconnected():
             job.cancel()
+            waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody waits for it now
             raise Refused(503, "the client went away")
     return waiting.result()
 
