@@ -68,23 +68,22 @@ def histories(profiles: Iterable[Profile], reader: Reader) -> Verdicts:
         UnknownItem: An id that the catalogue doesn't hold.
     """
     stated = dict.fromkeys((tuple(profile.likes), tuple(profile.dislikes)) for profile in profiles)
-    people, rows, liked = [], [], []
-    for person, (likes, dislikes) in enumerate(stated):
+    rows: list[int] = []
+    liked: list[bool] = []
+    for likes, dislikes in stated:
         for values, verdict in ((likes, True), (dislikes, False)):
             known = reader.items(values)
-            people += [person] * len(known)
             rows += known
             liked += [verdict] * len(known)
-    return Verdicts.of(np.array(people, np.int64), np.array(rows, np.int64), np.array(liked, np.bool_))
+    return Verdicts(np.array(rows, np.int64), np.array(liked, np.bool_))
 
 
 def likability(verdicts: Verdicts, *, index: Index, ranker: Ranker, platform: Platform | None) -> Likability:
-    """Return what verdicts tell of each item beyond what is expected of it and of those who gave them."""
+    """Return what verdicts tell of each item beyond what is expected of it by where it stands with anyone."""
     rows = np.unique(verdicts.rows)
     anyone, _ = _standings(ranker, _NOBODY, platform, rows, ranker.sample(STANDARD))
     standing = anyone[np.searchsorted(rows, verdicts.rows)]
-    features = np.column_stack([np.ones(len(verdicts)), verdicts.ratios, standing, np.zeros(len(verdicts))])
-    return fit(verdicts, features @ EXPECTED, index.centred)
+    return fit(verdicts, EXPECTED[2] * standing, index.centred)
 
 
 def _standings(

@@ -19,15 +19,15 @@ from scipy.linalg import cho_solve, cholesky
 
 Floats = NDArray[np.float64]
 
-EXPECTED = np.array([0.0, 0.9, 0.25, 0.05])
+EXPECTED = np.array([0.0, 1.1, 0.15, 0.05])
 """``w0``: of a constant, of the person's likes against dislikes, and of the item's standing with anyone and with them.
 
-Set on TALLRec's training rows of films, where people judge what they chose to see: there, closeness to what they like
-tells little of whether they will like it.
+Set on TALLRec's validation rows of films, where people judge what they chose to see: there, closeness to what they
+like tells little of whether they will like it.
 """
 
-WEIGHTS_MAY_MOVE = 0.3
-"""The standard deviation of a weight around that."""
+WEIGHTS_MAY_MOVE = np.array([0.3, 0.1, 0.1, 0.1])
+"""The standard deviation of each weight around that: how many say yes at all differs more than what makes them."""
 
 AMPLITUDES = (0.0, 0.1, 0.3, 1.0, 3.0)
 """The variances, in squared nats, that each way of being wrong is tried with."""
@@ -162,7 +162,7 @@ def _mode(covariance: Floats, signs: Floats, mean: Floats) -> tuple[Floats, Floa
 
 
 def _linear(a: Asked, b: Asked) -> Floats:
-    return np.asarray(WEIGHTS_MAY_MOVE**2 * (a.features @ b.features.T))
+    return np.asarray((a.features * WEIGHTS_MAY_MOVE**2) @ b.features.T)
 
 
 def _same(a: Asked, b: Asked) -> Floats:
@@ -196,7 +196,7 @@ def _own(asked: Asked, amplitudes: Sequence[float]) -> Floats:
     """Return each pair's own variance. Shape: ``(pairs,)``."""
     items, people = (asked.items**2).sum(1), (asked.people**2).sum(1)
     alone = (np.ones(len(asked.rows)), items, people, people * (1.0 + items) / 2.0)
-    total = asked.doubts + WEIGHTS_MAY_MOVE**2 * (asked.features**2).sum(1)
+    total = asked.doubts + ((asked.features * WEIGHTS_MAY_MOVE) ** 2).sum(1)
     return np.asarray(total + sum(a * part for a, part in zip(amplitudes, alone, strict=False)))
 
 

@@ -1,7 +1,7 @@
-"""How much better or worse an item is liked than those who judged it let expect: a Bayesian logistic model of items.
+"""How much better or worse an item is liked than was expected of it: a Bayesian logistic model of items.
 
-Person ``u`` says of item ``i`` that they like it with log-odds ``e_ui + c + v_i . b + o_i``: what is expected of them
-(from their other verdicts), a constant, what the item's words say and what is the item's own,
+People say of item ``i`` that they like it with log-odds ``e_i + c + v_i . b + o_i``: what was expected, a constant,
+what the item's words say and what is the item's own,
 
     b ~ N(0, s_w I),        o_i ~ N(0, s_o),        c ~ N(0, 1).
 
@@ -9,6 +9,8 @@ Verdicts of one item enter by their sums alone, so that the work grows with the 
 length, and not with who judged what. The mode is found by Newton's method; ``s_w`` and ``s_o`` are chosen by Laplace's
 evidence (Rasmussen & Williams 2006, section 3.4) times exponential priors, so that verdicts that tell items no
 further apart than chance does move nothing. The constant belongs to who judged, and isn't part of what an item is.
+Nor does it count how the same people judged other items: on validation rows, taking each person's other verdicts as
+part of ``e`` made probabilities worse than leaving people out.
 """
 
 from __future__ import annotations
@@ -37,24 +39,15 @@ class Verdicts:
     Attributes:
         rows: The items. Shape: ``(verdicts,)``.
         liked: What was said. Shape: ``(verdicts,)``.
-        ratios: The log-odds of the person's other likes against their other dislikes. Shape: ``(verdicts,)``.
     """
 
     rows: Rows
     liked: NDArray[np.bool_]
-    ratios: Floats
-
-    @classmethod
-    def of(cls, people: Rows, rows: Rows, liked: NDArray[np.bool_]) -> Verdicts:
-        """Return verdicts given by who said them, any numbers, about what, and whether they liked it."""
-        who = np.unique(people, return_inverse=True)[1]
-        up, down = np.bincount(who, liked)[who], np.bincount(who, ~liked)[who]
-        return cls(rows, liked, log_ratio(up - liked, down - ~liked))
 
     @classmethod
     def none(cls) -> Verdicts:
         """Return what nobody said."""
-        return cls(np.empty(0, np.int64), np.empty(0, np.bool_), np.empty(0))
+        return cls(np.empty(0, np.int64), np.empty(0, np.bool_))
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -96,9 +96,8 @@ class Platform:
     def verdicts(self) -> Verdicts:
         """What people said of items."""
         likes, dislikes = self.likes.table.tocoo(), self.likes.dislikes.tocoo()
-        liked = np.repeat([True, False], [likes.nnz, dislikes.nnz])
-        people, rows = np.concatenate([likes.row, dislikes.row]), np.concatenate([likes.col, dislikes.col])
-        return Verdicts.of(people, rows.astype(np.int64), liked)
+        rows = np.concatenate([likes.col, dislikes.col]).astype(np.int64)
+        return Verdicts(rows, np.repeat([True, False], [likes.nnz, dislikes.nnz]))
 
     def inverse(self, ridge: float) -> NDArray[np.float32]:
         """Return ``(V' K V + ridge I)^-1`` over the known items. Shape: ``(dimension, dimension)``."""
