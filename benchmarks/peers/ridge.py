@@ -53,13 +53,14 @@ class TextRidge:
         touched = np.unique(cases.learnable.rows)
         popularity = Ridge(alpha=alpha).fit(vectors[touched], np.log1p(counts[touched])).predict(vectors)
         centre = vectors.mean(axis=0) if centred else np.zeros_like(vectors[0])
+        moved = vectors - centre
 
         def score(case: Case) -> Scores:
             wanted = mean_vector(case, cases.catalogue, self.model)
             predicted = _standardised(ranked(case, popularity))
             if wanted is None:
                 return predicted
-            return (1 - taste) * predicted + taste * _standardised(ranked(case, (vectors - centre) @ (wanted - centre)))
+            return (1 - taste) * predicted + taste * _standardised(ranked(case, moved @ (wanted - centre)))
 
         return score
 
