@@ -13,6 +13,8 @@ from coldstart.entities import Item
 from coldstart.errors import AdapterError
 from coldstart.recommender import Recommender
 
+pytestmark = pytest.mark.slow  # each trains
+
 WORDS = ("river", "hill", "cave", "cloud", "lantern", "window")
 ITEMS = [Item(f"t{row:02d}", f"{WORDS[row % 6].title()} Tea {'ABCDE'[row // 6]}") for row in range(30)]
 QUICK = ["--rate", "0.01", "--batch", "32", "--passes", "6", "--rank", "8"]

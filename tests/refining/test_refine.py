@@ -18,6 +18,8 @@ from coldstart.refining.examples import User
 from coldstart.refining.lora import Shape
 from coldstart.refining.schedule import Schedule
 
+pytestmark = pytest.mark.slow  # each trains
+
 WORDS = ("river", "hill", "cave", "cloud", "lantern", "window")
 ITEMS = [Item(f"t{row:02d}", f"{WORDS[row % 6].title()} Tea {'ABCDE'[row // 6]}") for row in range(30)]
 QUICK = Schedule(passes=8, batch=32, rate=1e-2, every=5, patience=20)
@@ -159,6 +161,48 @@ def test_what_was_observed_counts_but_for_those_held_out(plain):
     without = observed._without(["u00", "u02"])
     assert without.learned["people"] == observed.learned["people"] - 2
     assert observed.learned["people"] == 80
+
+
+def test_killed_at_any_write_the_index_loads_and_is_the_one_or_the_other(plain, encoder, kept, tmp_path, monkeypatch):
+    """A promotion writes and renames; after a kill at any of these the folder holds an index, old or new."""
+    from coldstart import artefact
+
+    class Killed(BaseException):
+        pass
+
+    writes, replace_file = [], artefact.replace
+    adapter = registry.load(kept[0], kept[1].version)
+    old, new = scores(plain), scores(kept[1].recommender)
+    seen = set()
+    for moment in range(30):
+        folder = tmp_path / f"index-{moment}"
+        plain.save(folder)
+        writes.clear()
+
+        def killed(path, data, moment=moment):
+            writes.append(path)
+            if len(writes) > moment:
+                raise Killed
+            replace_file(path, data)
+
+        monkeypatch.setattr(artefact, "replace", killed)
+        try:
+            registry.keep(folder, adapter)
+            plain.promoted(folder, "1")
+        except Killed:
+            pass
+        else:
+            break
+        finally:
+            monkeypatch.setattr(artefact, "replace", replace_file)
+        found = scores(Recommender.load(folder, encoder=encoder))
+        seen.add("new" if np.allclose(found, new, atol=1e-5) else "old" if np.allclose(found, old, atol=1e-5) else "?")
+        again = Recommender.load(folder, encoder=encoder)
+        kept_there = registry.keep(folder, adapter)
+        assert scores(again.promoted(folder, kept_there.version)) == pytest.approx(new, abs=1e-5)
+    else:
+        raise AssertionError("a promotion never came to its end")
+    assert seen == {"old", "new"}
 
 
 class TestGate:

@@ -145,6 +145,7 @@ def test_the_loss_is_the_corrected_cross_entropy_of_a_batch():
     assert float(found) == pytest.approx(np.mean(expected), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_it_learns_what_is_liked_together_and_the_same_each_time(encoder):
     model, _, done = trained(encoder, QUICK)
     assert apart(encoder, model) > apart(encoder, encoder.model) + 0.1
@@ -155,6 +156,7 @@ def test_it_learns_what_is_liked_together_and_the_same_each_time(encoder):
     assert apart(encoder, again) == pytest.approx(apart(encoder, model), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(encoder, tmp_path):
     whole, _, done = trained(encoder, QUICK)
 
@@ -173,6 +175,7 @@ def test_a_killed_run_goes_on_where_it_was(encoder, tmp_path):
     assert apart(encoder, rest) == pytest.approx(apart(encoder, whole), abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", None])
 def test_a_checkpoint_that_cant_be_used_is_passed_over(encoder, tmp_path, content):
     path = tmp_path / "training.pt"
@@ -187,6 +190,7 @@ def test_a_checkpoint_that_cant_be_used_is_passed_over(encoder, tmp_path, conten
     assert done.steps > 0
 
 
+@pytest.mark.slow
 def test_what_is_best_for_those_held_out_is_kept_and_training_stops(encoder):
     found = []
 
