@@ -13,7 +13,8 @@ other than the reported ones (seeds 10 and up against 0); so were the collaborat
 Appeal prompts by how much known popularity of Steam and MovieLens-100K items they capture on random halves of the
 catalogues.
 
-Command: ``python benchmarks/quality.py [--quick] [--only NAME] [--protocol P] [--max-users N] [--seed N] [--out F]``.
+Command: ``python benchmarks/quality.py [--quick] [--only NAME] [--protocol P] [--without PEER] [--max-users N]
+[--seed N] [--out FILE]``.
 ``--quick`` asks 100 users on the data that is always there, without the slow peers. A data set that is missing is
 skipped with a line that says how to get it, a peer that has nothing to answer from with the reason. What is done is
 kept, by commit, in the cache, and isn't done again after an interrupt. Where answered examples are given ("shots"),
@@ -66,6 +67,7 @@ def main() -> None:
     """Measure, print the tables and the record."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a look in minutes")
+    parser.add_argument("--without", action="append", default=[], help="a peer to leave out; may be repeated")
     parser.add_argument("--max-users", type=int, help="ask only this many, drawn with the seed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", action="append", help="a data set's name; may be repeated")
@@ -87,7 +89,8 @@ def main() -> None:
             continue
         for shots in SHOTS.get(protocol, (None,)):
             key = {"data": data, "protocol": protocol, "shots": shots, "users": given.max_users, "seed": given.seed}
-            found = cells.get({**key, "quick": given.quick}, lambda: _measured(given, data, protocol, shots))  # noqa: B023
+            key |= {"quick": given.quick, "without": sorted(given.without)}
+            found = cells.get(key, lambda: _measured(given, data, protocol, shots))  # noqa: B023
             _show(found)
             models |= found.pop("models")
             records.append(found)
@@ -114,6 +117,7 @@ def _measured(given: argparse.Namespace, data: str, protocol: str, shots: int | 
     skipped = {}
     for peer in PEERS:
         lacks = "slow, and this is a quick look" if given.quick and peer.name in SLOW else peer.lacks(cases)
+        lacks = "left out by --without" if peer.name in given.without else lacks
         if lacks:
             skipped[peer.name] = lacks
         else:
