@@ -389,7 +389,7 @@ def test_a_damaged_manifest_is_named_with_the_remedy(folder, text):
 
 def test_a_manifest_that_lacks_anything_is_damaged(folder):
     whole = json.loads((folder / "manifest.json").read_text())
-    for key in whole:
+    for key in whole.keys() - {"measured"}:  # older indexes don't say on how many items knowledge was measured
         kept = {name: value for name, value in whole.items() if name != key}
         (folder / "manifest.json").write_text(json.dumps(kept))
         with pytest.raises(BadIndex, match="again"):
@@ -471,8 +471,7 @@ def test_other_words_for_the_same_models_fit(folder, encoder, language_model):
 def test_models_are_loaded_by_name_when_first_needed(folder, workshop, monkeypatch, encoder):
     monkeypatch.setenv("COLDSTART_CACHE", str(workshop / "cache"))
     loaded = Recommender.load(folder)
-    assert not isinstance(loaded._encoder, Encoder)
     assert len(loaded.recommend(k=3)) == 3
-    assert not isinstance(loaded._encoder, Encoder)
+    assert not {"encoder", "language_model"} & vars(loaded._models).keys()
     np.testing.assert_allclose(loaded.encoder.encode(["tea"]), encoder.encode(["tea"]), atol=1e-5)
     assert isinstance(loaded.language_model, LanguageModel)
