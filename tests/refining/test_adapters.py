@@ -14,6 +14,8 @@ from coldstart.refining import lora, registry
 from coldstart.refining.lora import Shape
 from coldstart.refining.tower import Tower
 
+pytestmark = pytest.mark.slow  # PEFT takes seconds to import
+
 TEXTS = [
     "Slow River",
     "a rather longer text of honey and malt: smoky",

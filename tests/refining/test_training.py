@@ -205,6 +205,7 @@ def test_what_is_best_for_those_held_out_is_kept_and_training_stops(encoder):
     assert (adapter is None) == (done.best == 0)
 
 
+@pytest.mark.slow
 def test_time_ends_it(encoder):
     _, _, done = trained(encoder, replace(QUICK, minutes=1e-9))
     assert done.steps <= 1
