@@ -406,7 +406,7 @@ class Recommender:
         lesson = refinement.lesson(events, rows, said=said, seed=schedule.seed)
         told: dict[str, Any] = refinement.manifest(lesson, shape, schedule, self.library.hash())
         if len(lesson.judges) < gate.FEWEST:
-            return Refinement(self, False, "", gate.NOBODY, None, told)
+            return Refinement(self, False, "", gate.unasked(lesson.judges), None, told)
         adapter, done = refinement.trained(
             self.index,
             self.encoder.base,
@@ -417,7 +417,7 @@ class Recommender:
             progress=progress,
         )
         if adapter is None:
-            return Refinement(self, False, "", gate.NOBODY, done, told)
+            return Refinement(self, False, "", gate.unasked(lesson.judges), done, told)
         present = self._without(user.id for user in lesson.judges)
         pairs, ids = len(lesson.taught), self.catalogue.ids
         tried = [replace(adapter, scale=refinement.shrunk(scale, pairs)) for scale in refinement.SCALES]
@@ -429,12 +429,14 @@ class Recommender:
         )
         if not verdict.better:
             return Refinement(self, False, "", verdict, done, told)
-        kept = replace(tried[best], told={**told, **verdict.told()})
+        index, encoder = refined[best].index, refined[best].encoder
+        encoder.adapter = kept = replace(tried[best], told={**told, **verdict.told()})
         if path is None:
-            return Refinement(self.adapted(kept, progress=progress), True, "", verdict, done, told)
+            return Refinement(self._with(index, self._ranker.given, encoder), True, "", verdict, done, told)
         if not (Path(path) / "manifest.json").exists():
             self.save(path)
         version = registry.keep(Path(path), kept).version
+        registry.keep_vectors(Path(path), version, index.documents, index.vectors)
         return Refinement(self.promoted(path, version), True, version, verdict, done, told)
 
     def adapted(self, adapter: Adapter | None, *, progress: Progress | None = None) -> Recommender:

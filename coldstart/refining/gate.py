@@ -70,8 +70,9 @@ class Verdict:
         )
 
 
-NOBODY = Verdict(0, 0.0, 0.0, 1.0)
-"""When there was nothing to judge, or nobody to do it."""
+def unasked(judges: Sequence[User]) -> Verdict:
+    """Return the verdict of people who weren't asked: they are too few, or there is nothing to judge."""
+    return Verdict(len(judges), 0.0, 0.0, 1.0)
 
 
 def quality(ranking: Ranking, judges: Sequence[User], ids: Sequence[str]) -> Floats:
@@ -98,8 +99,6 @@ def quality(ranking: Ranking, judges: Sequence[User], ids: Sequence[str]) -> Flo
 def compared(present: Floats, refined: Floats, *, seed: int) -> Verdict:
     """Return how two rankings compare, judge by judge."""
     differences = refined - present
-    if len(differences) == 0:
-        return Verdict(0, 0.0, 0.0, 1.0)
     rng = np.random.default_rng([seed, 5])
     signs = rng.choice(np.array([-1.0, 1.0]), (_FLIPS, len(differences)))
     as_large = (signs @ differences >= differences.sum() - 1e-12).sum()

@@ -61,6 +61,9 @@ class Refinement:
         if self.trained is None:
             return f"not refined: {self.verdict}; {learned} are there. The ranking stays as it is"
         steps = f"{self.trained.steps} steps in {self.trained.seconds / 60:.1f} min"
+        if self.trained.best == 0:
+            why = "no step brought what people who were held out liked closer together"
+            return f"not promoted after {learned}, {steps}: {why}. The ranking stays as it is"
         if self.promoted:
             return f"refined by {learned}, {steps}: {self.verdict}"
         return f"not promoted after {learned}, {steps}: {self.verdict}. The ranking stays as it is"
@@ -125,8 +128,8 @@ def trained(
 
 def _together(lesson: Lesson, items: int) -> tuple[Any, Any]:
     """Return both kinds of examples with their texts numbered alike, after the catalogue's rows."""
-    said = dict.fromkeys((*lesson.taught.texts, *lesson.held_out.texts))
-    texts = {text: items + place for place, text in enumerate(said)}
+    every = dict.fromkeys((*lesson.taught.texts, *lesson.held_out.texts))
+    texts = {text: items + place for place, text in enumerate(every)}
     found = []
     for examples in (lesson.taught, lesson.held_out):
         numbers = np.array([texts[text] for text in examples.texts], np.int64)

@@ -17,7 +17,8 @@ class Schedule:
         minutes: How long it may take at most.
         passes: How often it goes through the pairs at most.
         batch: Pairs a step.
-        rate: AdamW's largest learning rate; it rises at first and then falls to zero (cosine).
+        rate: AdamW's largest learning rate; it rises at first and then falls to zero (cosine), by steps or by time,
+            whichever ends first.
         temperature: By which cosines are divided.
         every: After how many steps what was held out is asked.
         patience: How many times in a row that may be no better than before.

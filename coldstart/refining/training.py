@@ -119,13 +119,12 @@ def train(
     learning = [part for part in tower.parameters() if part.requires_grad]
     steps = schedule.steps(len(examples))
     optimizer = torch.optim.AdamW(learning, lr=schedule.rate, weight_decay=0.0)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _warm_then_cosine(step, steps))
     likes = [set(user.likes) for user in examples.users]
     module = _Module(tower, Loss(mean, examples.counts, likes, temperature=schedule.temperature))
     module, optimizer = accelerator.prepare(module, optimizer)
     state = _State.begin(learning)
     if checkpoint is not None and (found := _State.read(checkpoint, key)) is not None:
-        state = found.resumed_into(learning, optimizer, scheduler)
+        state = found.resumed_into(learning, optimizer)
     ask = _asker(module, checks, schedule)
     if not state.checks:
         state.checks.append(ask())
@@ -134,6 +133,9 @@ def train(
     while state.step < steps and state.stale < schedule.patience:
         if state.seconds >= 60.0 * schedule.minutes:
             break
+        spent = state.seconds / (60.0 * schedule.minutes)
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.rate * warm_then_cosine(state.step, steps, spent)
         batch = _drawn(len(examples), schedule, state.step)
         loss = module(examples.anchors[batch], examples.positives[batch], examples.owners[batch])
         if not torch.isfinite(loss):
@@ -141,7 +143,6 @@ def train(
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(learning, 1.0)
         optimizer.step()
-        scheduler.step()
         optimizer.zero_grad()
         texts += len(np.unique(np.concatenate([examples.anchors[batch], examples.positives[batch]])))
         state.step += 1
@@ -151,7 +152,7 @@ def train(
             state.check(ask(), learning)
             state.seconds = before + time.monotonic() - begun
             if checkpoint is not None and accelerator.is_main_process:
-                state.write(checkpoint, key, learning, optimizer, scheduler)
+                state.write(checkpoint, key, learning, optimizer)
         if told is not None:
             told(state.step, steps, state.losses[-1], state.checks[-1])
     if state.step % schedule.every and state.step < steps and state.stale < schedule.patience:
@@ -161,14 +162,14 @@ def train(
     with torch.no_grad():
         for part, best in zip(learning, state.best, strict=True):
             part.copy_(best)
-    spent = max(time.monotonic() - begun, 1e-9)
+    lasted = max(time.monotonic() - begun, 1e-9)
     return Trained(
         state.step,
         state.best_step,
         tuple(state.losses),
         tuple(state.checks),
         state.seconds,
-        texts / spent,
+        texts / lasted,
         state.resumed,
     )
 
@@ -207,11 +208,18 @@ def _asker(module: Any, checks: Examples, schedule: Schedule) -> Callable[[], fl
     return ask
 
 
-def _warm_then_cosine(step: int, steps: int) -> float:
-    warm = max(1, int(_WARM * steps))
-    if step < warm:
-        return (step + 1) / warm
-    return float(0.5 * (1.0 + np.cos(np.pi * (step - warm) / max(1, steps - warm))))
+def warm_then_cosine(step: int, steps: int, spent: float) -> float:
+    """Return the share of the learning rate for a step, by how much of the steps or of the time is over.
+
+    Where time runs out first, it is time that the rate rises and falls by: else it would end while the rate is rising.
+
+    Args:
+        step: How many are done.
+        steps: How many there are at most.
+        spent: The share of the time that is over, from 0 to 1.
+    """
+    over = max((step + 1) / (steps + 1), min(spent, 1.0))
+    return over / _WARM if over < _WARM else float(0.5 * (1.0 + np.cos(np.pi * (over - _WARM) / (1.0 - _WARM))))
 
 
 class _State:
@@ -239,14 +247,13 @@ class _State:
         if better:
             self.best_step, self.best = self.step, [part.detach().clone() for part in learning]
 
-    def write(self, path: Path, key: str, learning: Any, optimizer: Any, scheduler: Any) -> None:
+    def write(self, path: Path, key: str, learning: Any, optimizer: Any) -> None:
         told = {name: value for name, value in vars(self).items() if name not in {"best", "_kept"}}
         buffer = io.BytesIO()
         kept = {
             "now": [part.detach().cpu() for part in learning],
             "best": [part.cpu() for part in self.best],
             "optimizer": optimizer.state_dict(),
-            "scheduler": scheduler.state_dict(),
             "told": json.dumps({**told, "key": key}),
         }
         torch.save(kept, buffer)
@@ -268,12 +275,11 @@ class _State:
         made._kept = kept
         return made
 
-    def resumed_into(self, learning: list[nn.Parameter], optimizer: Any, scheduler: Any) -> _State:
+    def resumed_into(self, learning: list[nn.Parameter], optimizer: Any) -> _State:
         with torch.no_grad():
             for part, value in zip(learning, self._kept["now"], strict=True):
                 part.copy_(value)
         optimizer.load_state_dict(self._kept["optimizer"])
-        scheduler.load_state_dict(self._kept["scheduler"])
         self.best = [value.to(part.device) for part, value in zip(learning, self._kept["best"], strict=True)]
         self.resumed, self._kept = self.step, {}
         return self

@@ -16,7 +16,8 @@ from coldstart.recommender import Recommender
 from coldstart.refining import gate, registry
 from coldstart.refining.examples import User
 from coldstart.refining.lora import Shape
-from coldstart.refining.schedule import Schedule
+from coldstart.refining.refinement import SCALES
+from coldstart.refining.schedule import Schedule, Trained
 
 pytestmark = pytest.mark.slow  # each trains
 
@@ -96,12 +97,33 @@ def test_likes_by_chance_change_nothing(plain, tmp_path):
     assert "The ranking stays as it is" in str(found)
 
 
-@pytest.mark.parametrize("people", [4, 10])
-def test_few_people_cant_let_anything_through_and_it_says_so(plain, people):
+@pytest.mark.parametrize(("people", "held_out"), [(4, 2), (10, 5)])
+def test_few_people_cant_let_anything_through_and_it_says_so(plain, people, held_out):
     found = plain.refine(events(people), schedule=QUICK, shape=SHAPE)
     assert not found.promoted
     assert found.trained is None
-    assert "people were held out" in str(found)
+    assert f"{held_out} people were held out, and fewer than 8 can't tell" in str(found)
+
+
+def test_what_brings_nothing_says_that_and_not_that_nobody_was_asked(plain, monkeypatch):
+    from coldstart.refining import refinement
+
+    nothing = Trained(5, 0, (1.0,) * 5, (1.0, 1.1), 3.0, 10.0)
+    monkeypatch.setattr(refinement, "trained", lambda *_, **__: (None, nothing))
+    found = plain.refine(events(), schedule=QUICK, shape=SHAPE)
+    assert not found.promoted
+    assert "5 steps" in str(found)
+    assert "no step brought" in str(found)
+    assert "can't tell" not in str(found)
+
+
+def test_what_is_promoted_is_encoded_once_for_each_scale_that_is_tried(plain, tmp_path):
+    told = []
+    plain.save(tmp_path / "index")
+    plain.refine(
+        events(), path=tmp_path / "index", schedule=QUICK, shape=SHAPE, progress=lambda *args: told.append(args)
+    )
+    assert sum(done for task, done, _ in told if task == "item vectors") == len(SCALES) * len(ITEMS)
 
 
 def test_too_little_to_learn_from_is_refused(plain):

@@ -205,6 +205,20 @@ def test_what_is_best_for_those_held_out_is_kept_and_training_stops(encoder):
     assert (adapter is None) == (done.best == 0)
 
 
+def test_the_rate_rises_and_falls_by_whatever_ends_first():
+    from coldstart.refining.training import warm_then_cosine
+
+    by_steps = [warm_then_cosine(step, 100, 0.0) for step in range(100)]
+    by_time = [warm_then_cosine(step, 10_000, step / 99) for step in range(100)]
+    for rates in (by_steps, by_time):
+        top = int(np.argmax(rates))
+        assert 5 <= top <= 15
+        assert (np.diff(rates[: top + 1]) >= 0).all()
+        assert (np.diff(rates[top:]) <= 0).all()
+        assert rates[top] == pytest.approx(1.0, abs=0.05)
+        assert rates[-1] < 0.01
+
+
 @pytest.mark.slow
 def test_time_ends_it(encoder):
     _, _, done = trained(encoder, replace(QUICK, minutes=1e-9))
