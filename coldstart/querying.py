@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 HISTORY_WEIGHT = 0.5
 """How much a past item counts beside a stated like; without stated likes, past items count in full."""
+
+_DATED = re.compile(r"(?P<title>.+\S)\s*\((?P<year>[12]\d{3})\)")
 
 _TEXTS_KEPT = 4096
 _VIEWS_READ = 64  # texts whose cosines with all items are kept until their request is read
@@ -171,7 +174,14 @@ class Reader:
     def _find(self, value: str) -> int | None:
         if value in self._catalogue:
             return self._catalogue.row(value)
-        return self._rows_by_title.get(tidy_title(value[:READ]).casefold())
+        title = tidy_title(value[:READ]).casefold()
+        found = self._rows_by_title.get(title)
+        dated = _DATED.fullmatch(title) if found is None else None
+        if dated is None:
+            return found
+        found = self._rows_by_title.get(dated["title"])  # "Toy Story (1995)" where the year is an attribute
+        told = () if found is None else self._catalogue[found].attributes.values()
+        return found if any(str(value).startswith(dated["year"]) for value in told) else None
 
     @cached_property
     def _rows_by_title(self) -> Mapping[str, int]:

@@ -430,3 +430,14 @@ def test_what_was_added_is_kept_where_asked(recommender, tmp_path, monkeypatch):
     again = recommender.add(new, path=tmp_path / "grown")
     assert again.catalogue.ids == grown.catalogue.ids
     assert (again.score(Profile()) == grown.score(Profile())).all()
+
+
+@pytest.mark.parametrize("year", [1995, "1995", "1995-11-22"])
+def test_a_title_with_its_year_names_the_item_that_tells_the_year_apart(encoder, year):
+    items = [Item("a", "Toy Story", {"released": year}), Item("b", "Heat", {"released": 1986}), Item("c", "Casino")]
+    found = Recommender.build(Catalogue(items), encoder=encoder, language_model=None)
+    told = found.recommend(Profile(likes=["Toy Story (1995)"]))
+    assert "a" not in {one.id for one in told}
+    assert not told.notes
+    for other in ("Heat (1995)", "Casino (1995)"):  # another year's, or nobody knows
+        assert "read as a phrase" in found.recommend(Profile(likes=[other])).notes[0]
