@@ -24,6 +24,7 @@ from coldstart.errors import ColdstartError
 
 if TYPE_CHECKING:
     from coldstart.client import Client
+    from coldstart.onboarding import Dialogue, Onboarding
     from coldstart.recommender import Recommender
 
 __version__ = "0.1.0"
@@ -34,9 +35,11 @@ __all__ = [
     "Client",
     "ColdstartError",
     "Context",
+    "Dialogue",
     "Interaction",
     "Interactions",
     "Item",
+    "Onboarding",
     "Part",
     "Profile",
     "Recommendation",
@@ -56,4 +59,8 @@ def __getattr__(name: str) -> Any:
         from coldstart.client import Client
 
         return Client
+    if name in ("Dialogue", "Onboarding"):
+        from coldstart import onboarding
+
+        return getattr(onboarding, name)
     raise AttributeError(f"module 'coldstart' has no attribute {name!r}")

@@ -47,5 +47,9 @@ class AdapterError(ColdstartError):
     """An adapter that can't be trained, read or used: of another model, damaged, or unknown."""
 
 
+class DialogueError(ColdstartError):
+    """A question, an answer or a dialogue of onboarding that can't be read."""
+
+
 class EvaluationError(ColdstartError):
     """A protocol that the given data can't serve: no relevant items, no users, unknown name."""

@@ -16,7 +16,16 @@ import numpy as np
 from coldstart import building, loading, observing, pairs, ranking
 from coldstart.catalogue import Catalogue
 from coldstart.encoding import Encoder
-from coldstart.entities import Answer, Context, Interaction, Item, Profile, Recommendations, Suitability
+from coldstart.entities import (
+    Answer,
+    Context,
+    Interaction,
+    Item,
+    Profile,
+    Recommendation,
+    Recommendations,
+    Suitability,
+)
 from coldstart.errors import AdapterError, ProfileError
 from coldstart.generation import LanguageModel
 from coldstart.index import Index
@@ -33,6 +42,7 @@ from coldstart.refining import gate, lora, refinement, registry
 from coldstart.refining.lora import Adapter, Shape
 from coldstart.refining.refinement import Refinement
 from coldstart.refining.schedule import Schedule
+from coldstart.scoring import Query
 from coldstart.scoring.language import Language
 
 if TYPE_CHECKING:
@@ -671,6 +681,18 @@ class Recommender:
         query, _ = self._reader.read(profile, context, describe=False)
         rows = np.arange(len(self.catalogue)) if rows is None else np.asarray(rows, np.int64)
         return self._ranker.score(query, rows, self.platform).fused
+
+    def weighed(self, profile: Profile, *, context: Context | None = None) -> tuple[Query, ranking.Scores]:
+        """Return a profile in rows and vectors, and what each scorer gives the whole catalogue, to go on from there.
+
+        No row is excluded and the language model isn't asked. See :meth:`listed`.
+        """
+        query, _ = self._reader.read(profile, context, describe=False)
+        return query, self._ranker.score(query, np.arange(len(self.catalogue)), self.platform)
+
+    def listed(self, scores: ranking.Scores, k: int) -> tuple[Recommendation, ...]:
+        """Return the ``k`` best of scored candidates as they are recommended."""
+        return self._ranker.ranked(scores, k)
 
     def audience(self, item_id: str, profiles: Mapping[str, Profile]) -> list[Suitability]:
         """Return which profiles an item suits, best first: where it stands in each one's list.

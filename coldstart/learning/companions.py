@@ -59,23 +59,36 @@ def conditional(
     if len(given) == 0:
         return np.array(popularity)
     given, verdicts = given[-MOST:], verdicts[-MOST:]
+    spread = np.sqrt(popularity * (1.0 - popularity))
+    covariance = covariances(likes, vectors, popularity, given, without=without)
+    inner = covariance[given] + np.diag(NOISE * spread[given] ** 2 + 1e-12)
+    moved = covariance @ np.linalg.solve(inner, verdicts - popularity[given])
+    result: Floats = np.clip(popularity + moved, _FLOOR * popularity, 1.0)
+    return result
+
+
+def covariances(
+    likes: Any, vectors: NDArray[np.float32], popularity: Floats, given: Rows, *, without: int = -1
+) -> Floats:
+    """Return the covariance of liking each item with liking each given one: the columns ``L`` of ``C``.
+
+    Returns:
+        Shape: ``(items, given)``.
+    """
     together, counts, people = _together(likes, given, without)
     spread = np.sqrt(popularity * (1.0 - popularity))
     kept = counts / (counts + SHRINK)
     share = np.outer(kept, kept[given])
     cosines = (vectors @ vectors[given].T).astype(np.float64)
     lift = np.minimum(popularity, spread / np.sqrt(LIFT))  # no more than a correlation of one
-    covariance = (1.0 - share) * LIFT * cosines * np.outer(lift, lift[given])
+    covariance: Floats = (1.0 - share) * LIFT * cosines * np.outer(lift, lift[given])
     if people:
         rate = counts / people
         faded = np.minimum(spread / np.sqrt(np.maximum(rate * (1.0 - rate), 1e-12)), 1.0)
         share *= np.outer(faded, faded[given])  # covariances fade as popularity has
         covariance += share * (together / people - np.outer(counts / people, counts[given] / people))
     covariance[given, np.arange(len(given))] = spread[given] ** 2
-    inner = covariance[given] + np.diag(NOISE * spread[given] ** 2 + 1e-12)
-    moved = covariance @ np.linalg.solve(inner, verdicts - popularity[given])
-    result: Floats = np.clip(popularity + moved, _FLOOR * popularity, 1.0)
-    return result
+    return covariance
 
 
 def _together(likes: Any, given: Rows, without: int) -> tuple[Floats, Floats, int]:

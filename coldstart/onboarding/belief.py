@@ -1,0 +1,271 @@
+r"""What a person may like, as a Gaussian belief over items and chips that answers update in closed form.
+
+Each item and each chip is a *variable*: whether the person likes the item, or would choose the chip. A person chooses a
+chip if more of what they like has it than of what people at large like. The variables' means ``m`` are the items'
+popularity and the share of people who choose the chip; their covariance ``C`` is that of
+:mod:`coldstart.learning.companions`: seen in the platform's people, and shrunk to what vectors let expect. Answers are
+observations ``y = H z + noise``, so that what is believed after them is
+
+    m' = m + C H' (H C H' + S)^-1 (y - H m),        C' = C - C H' (H C H' + S)^-1 H C
+
+With no interactions at all it is a belief from words: the vectors are those of the encoder beside which chips an item
+has, and popularity is what the language model's appeal lets expect. Only the columns of variables that are asked about
+are held.
+
+A question is worth what its answer is expected to add to the chances of the list that is shown: the *knowledge
+gradient* (Frazier, Powell and Dayanik, 2009), for the best ``k`` items in place of one. Where several options are
+offered at once, answers are drawn from the belief by a Gaussian copula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.stats import binom, norm
+
+from coldstart.learning import companions
+from coldstart.learning.platform import Platform
+from coldstart.onboarding.facets import Chip
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+WORDS = 0.5
+"""Of the likeness that words let expect, the share that is the encoder's; the rest is having the same chips."""
+
+KNOWN = 10
+"""How many liked things a person has in mind when they choose chips, on a platform that has no people yet."""
+
+LIST = 10
+"""How long the list is whose chances a question should raise."""
+
+DRAWS = 64
+PLAUSIBLE = 400
+"""How many items are looked at when questions are weighed: those that may come into the list."""
+
+_FLOOR = 0.1
+_LEAST = 1e-9
+
+
+class Observation(NamedTuple):
+    """What an answer says: that a sum of variables has a value, about.
+
+    Attributes:
+        variables: Rows of items, or ``items + place`` for a chip.
+        signs: What each counts in the sum.
+        value: What the sum is.
+        noise: How much of the sum's variance before any answer is added as noise.
+    """
+
+    variables: tuple[int, ...]
+    signs: tuple[float, ...]
+    value: float
+    noise: float
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What is believed of anybody, before an answer.
+
+    Attributes:
+        likes: Who likes which items and would choose which chips. SciPy CSR. Shape: ``(people, variables)``.
+        vectors: Of the variables. Shape: ``(variables, width)``.
+        mean: ``m``. Shape: ``(variables,)``.
+        items: How many of the variables are items; they come first.
+    """
+
+    likes: sparse.csr_matrix
+    vectors: NDArray[np.float32]
+    mean: Floats
+    items: int
+
+    @classmethod
+    def of(cls, platform: Platform, chips: Sequence[Chip]) -> Ground:
+        """Make it of what a platform has seen, which may be nothing."""
+        popularity = np.clip(platform.popularity.mean, _LEAST, 1.0 - 1e-3)
+        member = membership(chips, len(popularity))
+        share = np.asarray(popularity @ member).ravel() / popularity.sum()
+        table = platform.likes.table.astype(np.float64)
+        chosen = _chosen(table, member, share)
+        people, faint = table.shape[0], binom.sf(np.floor(KNOWN * share), KNOWN, share)
+        rate = (np.asarray(chosen.sum(0)).ravel() + KNOWN * faint) / (people + KNOWN)
+        return cls(
+            likes=sparse.hstack([table, chosen], format="csr"),
+            vectors=_vectors(platform.vectors, member),
+            mean=np.concatenate([popularity, np.clip(rate, 0.02, 0.98)]),
+            items=len(popularity),
+        )
+
+    @cached_property
+    def variance(self) -> Floats:
+        """The diagonal of ``C``. Shape: ``(variables,)``."""
+        return self.mean * (1.0 - self.mean)
+
+    def columns(self, variables: Rows) -> NDArray[np.float32]:
+        """Return columns of ``C``. Shape: ``(variables, asked)``."""
+        found = companions.covariances(self.likes, self.vectors, self.mean, variables)
+        return found.astype(np.float32)
+
+
+def membership(chips: Sequence[Chip], items: int) -> sparse.csr_matrix:
+    """Return which items have which chips, ones. Shape: ``(items, chips)``."""
+    rows = np.concatenate([chip.rows for chip in chips]) if chips else np.empty(0, np.int64)
+    places = np.repeat(np.arange(len(chips)), [len(chip.rows) for chip in chips])
+    return sparse.csr_matrix((np.ones(len(rows)), (rows, places)), shape=(items, len(chips)))
+
+
+def _chosen(likes: sparse.csr_matrix, member: sparse.csr_matrix, share: Floats) -> sparse.csr_matrix:
+    """Return which chips each person would choose: those that more of their likes have than of everyone's."""
+    held = np.asarray((likes @ member).todense())
+    each = np.asarray(likes.sum(1)).reshape(-1, 1)
+    return sparse.csr_matrix(held > each * share, dtype=np.float64)
+
+
+def _vectors(words: NDArray[np.float32], member: sparse.csr_matrix) -> NDArray[np.float32]:
+    """Return the variables' vectors: the encoder's, a chip's being its items' mean, beside which chips they have."""
+    if not member.shape[1]:
+        return words
+    middle = _unit(np.asarray(member.T @ words))
+    has = np.vstack([_unit(np.asarray(member.todense())), np.eye(member.shape[1])])
+    has = _unit(has - has[: len(words)].mean(0))
+    both = np.hstack([np.sqrt(WORDS) * np.vstack([words, middle]), np.sqrt(1.0 - WORDS) * has])
+    return both.astype(np.float32)
+
+
+def _unit(table: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-9))
+
+
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """What is believed after some answers.
+
+    Attributes:
+        mean: ``m'`` of all variables. Shape: ``(variables,)``.
+        askable: The variables that may be asked about. Shape: ``(askable,)``.
+        columns: Their columns of ``C'``. Shape: ``(variables, askable)``.
+        before: Their variances before any answer. Shape: ``(askable,)``.
+        items: How many of the variables are items.
+    """
+
+    mean: Floats
+    askable: Rows
+    columns: NDArray[np.float32]
+    before: Floats
+    items: int
+
+    def after(self, observed: Sequence[Observation], seen: Floats, inner: Floats, given: Floats) -> Belief:
+        """Return the belief after observations.
+
+        Args:
+            observed: What was answered.
+            seen: ``C H'``. Shape: ``(variables, observations)``.
+            inner: ``H C H' + S``. Shape: ``(observations, observations)``.
+            given: ``H m``. Shape: ``(observations,)``.
+        """
+        values = np.array([one.value for one in observed])
+        mean = self.mean + seen @ np.linalg.solve(inner, values - given)
+        across = seen[self.askable].T  # H C, at what may be asked
+        columns = self.columns - (seen @ np.linalg.solve(inner, across)).astype(np.float32)
+        return replace(self, mean=mean, columns=columns)
+
+    def chances(self, popularity: Floats) -> Floats:
+        """Return the chance of liking each item, at least a tenth of its popularity. Shape: ``(items,)``."""
+        return np.clip(self.mean[: self.items], _FLOOR * popularity, 1.0)
+
+
+class Worth:
+    """What asking is worth, under a belief.
+
+    Args:
+        belief: What is believed.
+        hidden: Items that won't be shown: those that were answered. Shape: ``(items,)``.
+        noise: How much of a variable's variance before any answer is added to an answer as noise.
+    """
+
+    def __init__(self, belief: Belief, hidden: NDArray[np.bool_], *, noise: float) -> None:
+        self._belief = belief
+        mean = np.where(hidden, -np.inf, belief.mean[: belief.items])
+        self._inner = belief.columns[belief.askable].astype(np.float64)  # C' among what may be asked
+        self._variance = np.maximum(np.diag(self._inner), _LEAST)
+        self._noise = noise * belief.before + _LEAST
+        self._expected = np.clip(belief.mean[belief.askable], 0.02, 0.98)
+        reach = np.abs(belief.columns[: belief.items]) @ (1.0 / np.sqrt(self._variance + self._noise)).astype(
+            np.float32
+        )
+        reach = mean + reach / np.sqrt(max(len(belief.askable), 1))
+        count = min(PLAUSIBLE, int(np.isfinite(mean).sum()))
+        self._rows = np.argpartition(-reach, count - 1)[:count] if count else np.empty(0, np.int64)
+        self._mean = mean[self._rows]
+        self._columns = belief.columns[self._rows].astype(np.float64)
+        length = min(LIST, count)
+        self._length, self._weights = length, 1.0 / np.log2(np.arange(2, length + 2))
+        self.now = float(self._value(self._mean[None])[0])
+
+    def _value(self, chances: Floats) -> Floats:
+        """Return the expected discounted gain of each row's best list. ``(draws, items)`` to ``(draws,)``."""
+        if not self._length:
+            return np.zeros(len(chances))
+        best = -np.partition(-chances, self._length - 1, axis=1)[:, : self._length]
+        best = -np.sort(-best, axis=1)
+        return np.asarray(np.maximum(best, 0.0) @ self._weights)
+
+    @cached_property
+    def alone(self) -> Floats:
+        """By how much one yes or no on each askable variable is expected to raise the list's value, at least 0.
+
+        Shape: ``(askable,)``.
+        """
+        step = self._columns / (self._variance + self._noise)
+        yes = self._value((self._mean[:, None] + step * (1.0 - self._expected)).T)
+        no = self._value((self._mean[:, None] - step * self._expected).T)
+        return np.maximum(self._expected * yes + (1.0 - self._expected) * no - self.now, 0.0)
+
+    @property
+    def doubt(self) -> Floats:
+        """The entropy of one yes or no on each askable variable, in bits. Shape: ``(askable,)``."""
+        p = self._expected
+        return np.asarray(-p * np.log2(p) - (1 - p) * np.log2(1 - p))
+
+    def likely(self, place: int) -> float:
+        """Return how likely a yes on an askable variable is."""
+        return float(self._expected[place])
+
+    def alike(self, place: int, others: Sequence[int]) -> float:
+        """Return the largest squared correlation of an askable variable with some others, 0 to 1."""
+        if not others:
+            return 0.0
+        rows = list(others)
+        squared = self._inner[place, rows] ** 2 / (self._variance[place] * self._variance[rows])
+        return float(min(squared.max(), 1.0))
+
+    def together(self, places: Sequence[int]) -> float:
+        """Return by how much answers on several askable variables at once are expected to raise the list's value."""
+        asked = list(places)
+        covariance = self._inner[np.ix_(asked, asked)]
+        deviation = np.sqrt(self._variance[asked])
+        correlation = np.clip(covariance / np.outer(deviation, deviation), -0.99, 0.99)
+        np.fill_diagonal(correlation, 1.0)
+        drawn = _standard(len(asked)) @ _root(correlation).T
+        yes = drawn < norm.ppf(self._expected[asked])
+        inner = covariance + np.diag(self._noise[asked])
+        moves = (yes - self._expected[asked]) @ np.linalg.solve(inner, self._columns[:, asked].T)
+        return max(float(self._value(self._mean + moves).mean()) - self.now, 0.0)
+
+
+def _root(correlation: Floats) -> Floats:
+    values, vectors = np.linalg.eigh(correlation)
+    root: Floats = vectors * np.sqrt(np.maximum(values, 0.0))
+    return np.asarray(_unit(root), np.float64)
+
+
+def _standard(size: int) -> Floats:
+    """Return the same standard normal draws each time, in pairs of opposites. Shape: ``(draws, size)``."""
+    half = np.random.default_rng(0).normal(size=(DRAWS // 2, size))
+    return np.vstack([half, -half])

@@ -1,0 +1,453 @@
+"""Onboarding: which question to ask a person next, what their answers amount to, and what to show them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldstart.entities import Profile
+from coldstart.errors import DialogueError
+from coldstart.fusion import standardise
+from coldstart.learning.companions import NOISE
+from coldstart.onboarding.belief import Belief, Ground, Observation, Worth
+from coldstart.onboarding.dialogue import Asked, Dialogue, Kind, Option, Question
+from coldstart.onboarding.facets import Chip, Facet, facets_of
+from coldstart.onboarding.suggestions import Suggestions, suggested
+from coldstart.wording import plural, tidy_title
+
+if TYPE_CHECKING:
+    from coldstart.learning.platform import Platform
+    from coldstart.ranking import Scores
+    from coldstart.recommender import Recommender
+    from coldstart.scoring import Query
+
+KINDS: tuple[Kind, ...] = ("chips", "items", "text")
+"""What is asked unless told otherwise: several chips or items at once, and a sentence at the end."""
+
+CHIPS, ITEMS = 8, 6
+"""How many options are offered at once."""
+
+MOST_QUESTIONS = 8
+LEAST_GAIN = 0.01
+"""A question has to raise the chances of the first list's items by this share to be worth a person's time."""
+
+AGAIN = 0.8
+"""What a question counts if its facet was asked about once already: people tire of more of the same."""
+
+FAINT = 4.0
+"""How much less not choosing an item says than choosing it: most people haven't met most items."""
+
+ANSWERS = "answers"
+"""The name of the part that answers have in a score."""
+
+ZERO_SHOT = 1.0
+"""The weight of that part without a platform, in standard deviations of the candidates."""
+
+_FEWEST, _MOST_ITEMS = 40, 150
+_MAYBE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """What is worked out once for a catalogue and what its platform has seen."""
+
+    likes: Any
+    ground: Ground
+    anybody: Belief
+
+
+class Onboarding:
+    """Plans onboarding on a recommender's catalogue: any thread may ask, and nothing is kept of who answers.
+
+    ``start`` a dialogue, then ``question`` and ``answered`` in turn until there is no question; ``suggestions`` at any
+    time. What a recommender observes meanwhile counts from the next question on.
+
+    Args:
+        recommender: What ranks.
+        seed: Fixes groups of items and what is drawn for exploration.
+        kinds: Which kinds of questions are asked.
+    """
+
+    def __init__(self, recommender: Recommender, *, seed: int = 0, kinds: Collection[Kind] = KINDS) -> None:
+        self.recommender, self.seed, self._kinds = recommender, seed, frozenset(kinds)
+        index, library = recommender.index, recommender.library
+        self.facets: tuple[Facet, ...] = facets_of(
+            index.catalogue, library.fields, index.centred, index.documents, seed=seed
+        )
+        self.chips: tuple[Chip, ...] = tuple(chip for facet in self.facets for chip in facet.chips)
+        self._facet = {facet.name: facet for facet in self.facets}
+        self._place = {(chip.facet, chip.value): place for place, chip in enumerate(self.chips)}
+        self._lock = threading.Lock()
+        self._state: _State | None = None
+        self._bare: Platform | None = None
+
+    # The dialogue -------------------------------------------------------------------------------------------
+
+    def start(self, profile: Profile | None = None) -> Dialogue:
+        """Return a dialogue with a person of whom this much is known, which may be nothing.
+
+        Raises:
+            UnknownItem: The profile names an item that the catalogue doesn't hold.
+        """
+        dialogue = Dialogue(profile or Profile())
+        self.recommender.weighed(dialogue.profile)
+        return dialogue
+
+    def answered(self, dialogue: Dialogue, question_id: str, value: Any) -> Dialogue:
+        """Return the dialogue with an answer; None skips, and an answer given again takes the earlier one's place.
+
+        Raises:
+            DialogueError: The question or the answer is none, or it is about something that the catalogue lacks.
+        """
+        asked = Asked.parse(question_id)
+        for name in asked.about:
+            known = (asked.attribute, name) in self._place if asked.attribute else name in self.recommender.catalogue
+            if not known:
+                what = f"{asked.attribute} {name!r}" if asked.attribute else f"the {self._kind} {name!r}"
+                raise DialogueError(f"{question_id!r} asks about {what}, which isn't on offer: ask for a question anew")
+        return dialogue.with_answer(question_id, value)
+
+    def profile(self, dialogue: Dialogue) -> Profile:
+        """Return what a dialogue amounts to as a profile: chosen chips are likes in words, and items likes by id."""
+        who = dialogue.profile
+        likes, dislikes, text = list(who.likes), list(who.dislikes), [who.text]
+        for asked, value in self._replies(dialogue):
+            if asked.kind == "text":
+                text.append(str(value))
+            elif asked.attribute:
+                facet = self._facet[asked.attribute]
+                chosen = asked.about if value == "yes" else () if isinstance(value, str) else value
+                likes += [facet.phrase.format(chip) for chip in chosen]
+            elif asked.kind == "item":
+                likes += asked.about if value == "like" else ()
+                dislikes += asked.about if value == "dislike" else ()
+            elif asked.kind == "pair":
+                likes += asked.about if value == "both" else [value] if value in asked.about else ()
+            else:
+                likes += value
+        unliked = [one for one in dict.fromkeys(dislikes) if one not in likes]
+        return replace(who, text=" ".join(filter(None, text)), likes=list(dict.fromkeys(likes)), dislikes=unliked)
+
+    def _replies(self, dialogue: Dialogue) -> Iterator[tuple[Asked, Any]]:
+        """Yield the answers that say something, without what has left the catalogue since."""
+        for reply in dialogue.answers:
+            asked = Asked.parse(reply.question_id)
+            if reply.value is None:
+                continue
+            if asked.kind == "text" or asked.kind == "pair":
+                if all(id_ in self.recommender.catalogue for id_ in asked.about):
+                    yield asked, reply.value
+                continue
+            if asked.attribute:
+                kept = tuple(name for name in asked.about if (asked.attribute, name) in self._place)
+            else:
+                kept = tuple(name for name in asked.about if name in self.recommender.catalogue)
+            if kept:
+                many = isinstance(reply.value, tuple)
+                yield replace(asked, about=kept), tuple(v for v in reply.value if v in kept) if many else reply.value
+
+    # What is believed ---------------------------------------------------------------------------------------
+
+    @property
+    def _kind(self) -> str:
+        return self.recommender.catalogue.kind
+
+    def _platform(self) -> Platform:
+        """Return what the recommender has learned; what words alone let expect if it hasn't learned anything."""
+        if self.recommender.platform is not None:
+            return self.recommender.platform
+        if self._bare is None:
+            bare = self.recommender.unlearned()
+            bare.observe([], now=0.0)
+            self._bare = bare.platform
+        assert self._bare is not None  # noqa: S101 -- observing makes one
+        return self._bare
+
+    def _prepared(self) -> _State:
+        with self._lock:
+            platform = self._platform()
+            if self._state is None or self._state.likes is not platform.likes:
+                ground = Ground.of(platform, self.chips)
+                count = int(np.clip(ground.items // 5, _FEWEST, _MOST_ITEMS))
+                items = np.argsort(-ground.mean[: ground.items], kind="stable")[:count]
+                askable = np.concatenate([items, np.arange(ground.items, len(ground.mean))]).astype(np.int64)
+                columns = ground.columns(askable)
+                anybody = Belief(ground.mean, askable, columns, ground.variance[askable], ground.items)
+                self._state = _State(platform.likes, ground, anybody)
+            return self._state
+
+    def warm(self) -> None:
+        """Work out what the first question would have to."""
+        self.recommender.warm()
+        self._prepared()
+
+    def _believed(self, state: _State, observed: Sequence[Observation]) -> Belief:
+        """Return what is believed after some observations."""
+        if not observed:
+            return state.anybody
+        ground, anybody = state.ground, state.anybody
+        variables = np.array(sorted({one for each in observed for one in each.variables}), np.int64)
+        place_of = {int(variable): place for place, variable in enumerate(anybody.askable)}
+        known = np.array([int(one) in place_of for one in variables])
+        columns = np.empty((len(ground.mean), len(variables)), np.float32)
+        columns[:, known] = anybody.columns[:, [place_of[int(one)] for one in variables[known]]]
+        if not known.all():
+            columns[:, ~known] = ground.columns(variables[~known])
+        column_of = {int(variable): place for place, variable in enumerate(variables)}
+        sums = np.zeros((len(variables), len(observed)))
+        for place, one in enumerate(observed):
+            sums[[column_of[variable] for variable in one.variables], place] = one.signs
+        seen = columns.astype(np.float64) @ sums
+        inner = sums.T @ seen[variables]
+        noise = np.array([one.noise for one in observed]) * np.diag(inner) + 1e-9
+        return anybody.after(observed, seen, inner + np.diag(noise), sums.T @ ground.mean[variables])
+
+    def _observed(self, dialogue: Dialogue, query: Query) -> tuple[list[Observation], list[Observation]]:
+        """Return what was known at the start, and what answers say."""
+        row, items = self.recommender.catalogue.row, len(self.recommender.catalogue)
+        answers: list[Observation] = []
+        for asked, value in self._replies(dialogue):
+            if asked.attribute:
+                places = [items + self._place[asked.attribute, name] for name in asked.about]
+                chosen = asked.about if value == "yes" else () if value == "no" else value
+                marks = [float(name in chosen) for name in asked.about]
+                answers += [_one(place, mark, NOISE) for place, mark in zip(places, marks, strict=True)]
+            elif asked.kind == "pair":
+                pair = tuple(row(id_) for id_ in asked.about)
+                if value in asked.about:
+                    answers.append(Observation(pair, (1.0, -1.0), 1.0 if value == asked.about[0] else -1.0, NOISE))
+                else:
+                    mark = float(value == "both")
+                    answers += [_one(each, mark, NOISE if mark else FAINT * NOISE) for each in pair]
+            elif asked.kind in ("item", "items"):
+                liked = asked.about if value == "like" else () if isinstance(value, str) else value
+                for name in asked.about:
+                    sure = name in liked or value == "dislike"
+                    answers.append(_one(row(name), float(name in liked), NOISE if sure else FAINT * NOISE))
+        told = {variable for one in answers for variable in one.variables}
+        before = [
+            _one(int(each), 1.0 if weight == 1.0 else _MAYBE, NOISE)
+            for each, weight in zip(query.liked, query.liked_weights, strict=True)
+        ]
+        before += [_one(int(each), 0.0, NOISE) for each in query.disliked]
+        return [one for one in before if one.variables[0] not in told], answers
+
+    # What to ask --------------------------------------------------------------------------------------------
+
+    def question(self, dialogue: Dialogue) -> Question | None:
+        """Return what to ask next: what raises the chances of the first list most; None if nothing is worth it.
+
+        It is never what was asked before. :meth:`ending` says why there is none.
+        """
+        return self._next(dialogue)[0]
+
+    def ending(self, dialogue: Dialogue) -> str:
+        """Return why no other question is asked, in words; empty if one is."""
+        return self._next(dialogue)[1]
+
+    def _next(self, dialogue: Dialogue) -> tuple[Question | None, str]:
+        if len(dialogue.answers) >= MOST_QUESTIONS:
+            return None, f"{MOST_QUESTIONS} questions were asked: more would tire"
+        best = max(self.offered(dialogue), key=lambda question: question.gain, default=None)
+        if best is not None and best.gain >= LEAST_GAIN:
+            return best, ""
+        unsaid = not dialogue.profile.text and all(one.question_id != "text" for one in dialogue.answers)
+        if "text" in self._kinds and unsaid:
+            return Question(
+                "text", "text", f"In your own words: what {plural(self._kind)} are you after?", (), np.nan
+            ), ""
+        if best is None:
+            return None, "there is nothing left to ask about"
+        return None, f"another question would raise the list's chances by {best.gain:.1%} only"
+
+    def offered(self, dialogue: Dialogue) -> list[Question]:
+        """Return one question of each sort that could be asked next, each with what it is worth; but for a text."""
+        state = self._prepared()
+        query, _ = self.recommender.weighed(self.profile(dialogue))
+        before, answers = self._observed(dialogue, query)
+        belief = self._believed(state, [*before, *answers])
+        hidden = np.zeros(belief.items, np.bool_)
+        hidden[query.liked] = hidden[query.disliked] = True
+        worth = Worth(belief, hidden, noise=NOISE)
+        asked = [Asked.parse(reply.question_id) for reply in dialogue.answers]
+        found = [*self._about_facets(belief, worth, asked, dialogue), *self._about_items(belief, worth, asked, hidden)]
+        least = max(worth.now, 1e-9)
+        return [replace(question, gain=question.gain / least) for question in found]
+
+    def _about_facets(
+        self, belief: Belief, worth: Worth, asked: Sequence[Asked], dialogue: Dialogue
+    ) -> Iterator[Question]:
+        place_of = {int(variable): place for place, variable in enumerate(belief.askable)}
+        told = {(each.attribute, name) for each in asked for name in each.about if each.attribute}
+        skipped = {each.attribute for each, reply in zip(asked, dialogue.answers, strict=True) if reply.value is None}
+        for facet in self.facets:
+            left = [
+                place_of[belief.items + self._place[facet.name, chip.value]]
+                for chip in facet.chips
+                if (facet.name, chip.value) not in told
+            ]
+            if facet.name in skipped:
+                continue
+            times = sum(each.attribute == facet.name for each in asked)
+            if "chips" in self._kinds and len(left) >= 2:
+                chosen = _greedy(worth, left, CHIPS)
+                chosen.sort(key=lambda place: -worth.likely(place))
+                names = tuple(self.chips[belief.askable[place] - belief.items].value for place in chosen)
+                yield Question(
+                    Asked("chips", facet.name, names).id,
+                    "chips",
+                    facet.more if times else facet.prompt,
+                    tuple(Option(name, name) for name in names),
+                    worth.together(chosen) * AGAIN**times,
+                )
+            if "chip" in self._kinds and left:
+                place = max(left, key=lambda each: worth.alone[each])
+                name = self.chips[belief.askable[place] - belief.items].value
+                liked = facet.phrase.format(name)
+                yield Question(
+                    Asked("chip", facet.name, (name,)).id,
+                    "chip",
+                    f"Do you like {liked}?",
+                    (Option("yes", "Yes"), Option("no", "No")),
+                    float(worth.alone[place]) * AGAIN**times,
+                )
+
+    def _about_items(
+        self, belief: Belief, worth: Worth, asked: Sequence[Asked], hidden: NDArray[np.bool_]
+    ) -> Iterator[Question]:
+        catalogue = self.recommender.catalogue
+        told = {name for each in asked for name in each.about if not each.attribute}
+        left = [
+            place
+            for place, variable in enumerate(belief.askable)
+            if variable < belief.items and not hidden[variable] and catalogue.ids[variable] not in told
+        ]
+        times = sum(each.kind == "items" for each in asked)
+
+        def option(place: int) -> Option:
+            item = catalogue[int(belief.askable[place])]
+            return Option(item.id, tidy_title(item.title) or item.id)
+
+        if "items" in self._kinds and len(left) >= 2:
+            chosen = _greedy(worth, left, ITEMS)
+            chosen.sort(key=lambda place: -worth.likely(place))
+            options = tuple(map(option, chosen))
+            again = "more " if times else ""
+            yield Question(
+                Asked("items", "", tuple(each.id for each in options)).id,
+                "items",
+                f"Which of these {again}{plural(self._kind)} have you enjoyed?",
+                options,
+                worth.together(chosen) * AGAIN**times,
+            )
+        if "item" in self._kinds and left:
+            place = max(left, key=lambda each: worth.alone[each])
+            one = option(place)
+            verdicts = (
+                Option("like", "I like it"),
+                Option("dislike", "Not for me"),
+                Option("unknown", "Don't know it"),
+            )
+            yield Question(
+                Asked("item", "", (one.id,)).id,
+                "item",
+                f"Do you like {one.label}?",
+                verdicts,
+                float(worth.alone[place]),
+            )
+        if "pair" in self._kinds and len(left) >= 2:
+            chosen = _greedy(worth, left, 2)
+            first, second = map(option, chosen)
+            neither = (Option("both", "Both"), Option("neither", "Neither, or I don't know them"))
+            yield Question(
+                Asked("pair", "", (first.id, second.id)).id,
+                "pair",
+                "Which do you like better?",
+                (first, second, *neither),
+                worth.together(chosen),
+            )
+
+    # What to show -------------------------------------------------------------------------------------------
+
+    def weighed(self, dialogue: Dialogue) -> tuple[Query, Scores]:
+        """Return what each scorer gives the whole catalogue after a dialogue, answers among them (:data:`ANSWERS`).
+
+        The part is the logarithm of what answers did to the chance of liking each item, beyond the likes by id that
+        the collaborative scorer knows of; no part without answers.
+        """
+        query, scores = self.recommender.weighed(self.profile(dialogue))
+        state = self._prepared()
+        before, answers = self._observed(dialogue, query)
+        if not answers:
+            return query, scores
+        popularity = state.ground.mean[: state.ground.items]
+        everything = self._believed(state, [*before, *answers]).chances(popularity)
+        stated = [one for one in (*before, *answers) if one.variables[0] < state.ground.items and one.value > 0]
+        learned = scores.weights.get("collaborative", 0.0) if "collaborative" in scores.parts else 0.0
+        base = self._believed(state, stated if learned else []).chances(popularity)
+        raw = np.log(everything / base)
+        spread = float(raw.std())
+        if spread < 1e-6:
+            return query, scores
+        weight = learned * spread / max(float(np.log(base).std()), 1e-6) if learned else ZERO_SHOT
+        standardised = (raw - raw.mean()) / spread if learned else standardise(raw)
+        fused = scores.fused + weight * standardised
+        parts = {**scores.parts, ANSWERS: (raw, standardised)}
+        return query, replace(scores, parts=parts, fused=fused, weights={**scores.weights, ANSWERS: weight})
+
+    def chosen(self, dialogue: Dialogue) -> Iterator[tuple[str, str]]:
+        """Yield the chips that a person chose, as attribute and value, in the order of their answers."""
+        for asked, value in self._replies(dialogue):
+            if asked.attribute:
+                names = asked.about if value == "yes" else () if isinstance(value, str) else value
+                yield from ((asked.attribute, name) for name in names)
+
+    def phrase(self, facet: str, value: str) -> str:
+        """Return how a liked chip reads: "Comedy movies", "grapes: Malbec"."""
+        return self._facet[facet].phrase.format(value)
+
+    def rows_of(self, facet: str, value: str) -> NDArray[np.int64]:
+        """Return the rows of the items that have a chip, rising."""
+        return self.chips[self._place[facet, value]].rows
+
+    def doubt(self) -> NDArray[np.float64]:
+        """Return how uncertain each item's popularity is: its deviation in units of its mean. Shape: ``(items,)``."""
+        popularity = self._platform().popularity
+        return np.asarray(popularity.deviation / popularity.mean)
+
+    def score(self, dialogue: Dialogue, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """Return the scores of some rows of the catalogue, or of all, after a dialogue. Shape: ``(rows,)``."""
+        fused = self.weighed(dialogue)[1].fused
+        return fused if rows is None else fused[rows]
+
+    def suggestions(self, dialogue: Dialogue, *, k: int = 20) -> Suggestions:
+        """Return the first list for a person: at most ``k`` items on shelves, some of them to explore.
+
+        What the person likes or dislikes already isn't shown; what they were asked about and don't know may be.
+
+        Raises:
+            DialogueError: ``k`` is no whole number of at least 1.
+        """
+        query, scores = self.weighed(dialogue)
+        return suggested(self, dialogue, query, scores, k=k)
+
+
+def _one(variable: int, value: float, noise: float) -> Observation:
+    return Observation((variable,), (1.0,), value, noise)
+
+
+def _greedy(worth: Worth, left: Sequence[int], most: int) -> list[int]:
+    """Choose options one by one: what each is worth alone, less what it shares with those chosen before."""
+    gains = worth.alone
+    chosen: list[int] = []
+    rest = sorted(left, key=lambda place: -gains[place])[: 5 * most]
+    while rest and len(chosen) < most:
+        best = max(rest, key=lambda place: gains[place] * (1.0 - worth.alike(place, chosen)))
+        chosen.append(best)
+        rest.remove(best)
+    return chosen

@@ -1,0 +1,94 @@
+"""Laws of onboarding: questions are new, answers move the list the way they say, and it ends."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from coldstart.entities import Profile
+from coldstart.errors import DialogueError
+from coldstart.onboarding.dialogue import Asked
+
+
+def talk(onboarding, choose, profile=None):
+    """Answer all questions; return the dialogue and what was asked."""
+    dialogue, asked = onboarding.start(profile), []
+    while (question := onboarding.question(dialogue)) is not None:
+        asked.append(question)
+        dialogue = onboarding.answered(dialogue, question.id, choose(question))
+    return dialogue, asked
+
+
+def first(question):
+    """Choose the first option, and say something where words are wanted."""
+    return "smoky" if question.kind == "text" else [question.options[0].id]
+
+
+@pytest.mark.parametrize("choose", [first, lambda _: None, lambda question: [] if question.options else None])
+def test_nothing_is_asked_twice_and_it_ends_with_a_reason(onboarding, choose):
+    dialogue, asked = talk(onboarding, choose)
+    told = [
+        (each.attribute, name) for one in asked if (each := Asked.parse(one.id)).kind != "text" for name in each.about
+    ]
+    assert asked
+    assert len(set(told)) == len(told)
+    assert onboarding.ending(dialogue)
+
+
+def test_the_same_answers_give_the_same_questions(onboarding):
+    assert talk(onboarding, first) == talk(onboarding, first)
+
+
+def test_a_chosen_chip_raises_its_items(onboarding):
+    before = onboarding.start()
+    after = onboarding.answered(before, "chips:sort=black|green|white", ["green"])
+    moved = onboarding.weighed(after)[1].parts["answers"][1]
+    green = onboarding.rows_of("sort", "green")
+    black = onboarding.rows_of("sort", "black")
+    assert moved[green].mean() > moved[black].mean()
+
+
+def test_answers_become_a_profile(onboarding):
+    dialogue = onboarding.start(Profile(text="for winter", likes=["t01"]))
+    dialogue = onboarding.answered(dialogue, "chips:sort=black|green", ["green"])
+    dialogue = onboarding.answered(dialogue, "items:t02|t03", ["t03"])
+    dialogue = onboarding.answered(dialogue, "item:t04", "dislike")
+    dialogue = onboarding.answered(dialogue, "pair:t05|t06", "t06")
+    dialogue = onboarding.answered(dialogue, "text", "smoky")
+    found = onboarding.profile(dialogue)
+    assert found.text == "for winter smoky"
+    assert found.likes == ("t01", "green tea", "t03", "t06") or "t03" in found.likes
+    assert found.dislikes == ("t04",)
+
+
+def test_what_is_not_on_offer_is_refused(onboarding):
+    for id_ in ("item:none", "chip:sort=blue", "chips:mood=dark"):
+        with pytest.raises(DialogueError):
+            onboarding.answered(onboarding.start(), id_, None)
+
+
+def test_a_question_fits_what_the_recommender_takes(onboarding, recommender):
+    dialogue, _ = talk(onboarding, first)
+    assert len(recommender.recommend(onboarding.profile(dialogue))) == 10
+
+
+def test_suggestions_show_each_item_once_and_nothing_that_is_liked(onboarding):
+    dialogue, _ = talk(onboarding, first)
+    found = onboarding.suggestions(dialogue, k=12)
+    ids = [one.recommendation.id for one in found]
+    assert len(set(ids)) == len(ids) == 12
+    assert not set(onboarding.profile(dialogue).likes) & set(ids)
+    for one in found:
+        score = sum(part.contribution for part in one.recommendation.parts.values())
+        assert one.recommendation.score == pytest.approx(score, abs=1e-9)
+        assert 0 < one.propensity <= 1
+        assert one.exploration == (one.source == "explored")
+
+
+def test_the_propensity_is_how_often_an_item_is_drawn():
+    from coldstart.onboarding.suggestions import _inclusion
+
+    chances = _inclusion(np.array([8.0, 1.0, 1.0, 1.0, 1.0]), 3)
+    assert chances.sum() == pytest.approx(3)
+    assert chances[0] == 1.0
+    assert (chances <= 1).all()
