@@ -79,6 +79,8 @@ def _check(state: dict[str, Any]) -> None:
     numbers = [*state["arrivals"].values(), *([] if state["half_life"] is None else [state["half_life"]])]
     if not all(isinstance(number, (int, float)) for number in numbers):
         raise ValueError("half_life and arrivals: expected numbers")
+    if not isinstance(state.get("meanings", {}), dict):
+        raise ValueError("meanings: expected an object")  # noqa: TRY004 -- as for any other damage
 
 
 def erase(folder: Path) -> None:

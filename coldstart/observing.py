@@ -14,6 +14,7 @@ from coldstart.catalogue import Catalogue
 from coldstart.errors import ProfileError
 from coldstart.index import Index
 from coldstart.learning.experience import Experience
+from coldstart.learning.meanings import Meanings
 from coldstart.learning.platform import Platform
 from coldstart.tables import shown
 
@@ -43,6 +44,7 @@ class Ground:
         arrivals: Mapping[str, float],
         now: float,
         experience: Experience | None = None,
+        meanings: Meanings | None = None,
     ) -> Platform:
         """Return a platform that has seen what is told, or nothing yet; see :class:`Platform`."""
         return Platform(
@@ -53,6 +55,7 @@ class Ground:
             half_life=half_life,
             arrivals=arrivals,
             experience=experience,
+            meanings=meanings,
             now=now,
         )
 
@@ -68,7 +71,8 @@ class Ground:
         records = platform.experience.records()
         experience = Experience.of(record for record in records if record[0][0] not in out)
         arrivals = {**arrived, **platform.arrivals}
-        return self.platform(half_life=platform.half_life, arrivals=arrivals, now=now, experience=experience)
+        told: dict[str, Any] = {"half_life": platform.half_life, "arrivals": arrivals, "meanings": platform.meanings}
+        return self.platform(now=now, experience=experience, **told)
 
     def recalled(self, folder: str | os.PathLike[str], *, now: float) -> Platform | None:
         """Return what :func:`remember` kept in an index's folder; None if nothing was.
@@ -80,7 +84,8 @@ class Ground:
         if found is None:
             return None
         experience, state = found
-        return self.platform(half_life=state["half_life"], arrivals=state["arrivals"], now=now, experience=experience)
+        told: dict[str, Any] = {"half_life": state["half_life"], "arrivals": state["arrivals"]}
+        return self.platform(now=now, experience=experience, meanings=Meanings(state.get("meanings")), **told)
 
 
 def remember(folder: str | os.PathLike[str], platform: Platform | None, *, now: float) -> None:

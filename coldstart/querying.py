@@ -14,6 +14,7 @@ import numpy as np
 from coldstart.entities import Context, Profile
 from coldstart.errors import ColdstartError, ProfileError, UnknownItem
 from coldstart.index import Index
+from coldstart.learning.meanings import DISLIKE, IGNORE, SHOWN, Meanings
 from coldstart.prompting import Library
 from coldstart.scoring import Query
 from coldstart.wording import LONGEST_MEMBER, READ, READ_MEMBER, plain, shorten, tidy_title
@@ -73,7 +74,12 @@ class Reader:
             self._cosines.update(zip(views, self._index.near(np.stack(self._known(views))), strict=True))
 
     def read(
-        self, profile: Profile, context: Context | None, *, describe: bool = True
+        self,
+        profile: Profile,
+        context: Context | None,
+        *,
+        describe: bool = True,
+        meanings: Meanings | None = None,
     ) -> tuple[Query, tuple[str, ...]]:
         """Return the request in rows and vectors, and what the caller should know of how it was read.
 
@@ -81,13 +87,15 @@ class Reader:
             profile: What is known of the person.
             context: The circumstances of the request.
             describe: Whether the query holds the description that the language model reads.
+            meanings: What types of events in the history say.
 
         Raises:
             UnknownItem: An id that the catalogue doesn't hold.
         """
         liked, liked_phrases, notes = self._stated(profile.likes, "likes")
         disliked, disliked_phrases, more = self._stated(profile.dislikes, "dislikes")
-        past = self._catalogue.rows([event.item for event in profile.events])
+        past, hidden = self._past(profile, meanings or Meanings())
+        disliked = [*disliked, *(row for row in hidden if row not in {*liked, *disliked})]
         past = np.array(list(dict.fromkeys(int(row) for row in past if row not in {*liked, *disliked})), np.int64)
         weight = HISTORY_WEIGHT if liked or liked_phrases else 1.0
         texts = self._said(profile, context)
@@ -104,6 +112,15 @@ class Reader:
             description=self._description(profile, context) if describe else "",
         )
         return query, (*notes, *more)
+
+    def _past(self, profile: Profile, meanings: Meanings) -> tuple[NDArray[np.int64], list[int]]:
+        """Return the rows of past items that were taken up, and of those whose last event says they were disliked."""
+        rows = self._catalogue.rows([event.item for event in profile.events])
+        said = [meanings.of(event.event_type) for event in profile.events]
+        last = {int(row): one for row, one in zip(rows, said, strict=True) if one not in (SHOWN, IGNORE)}
+        return np.array([row for row in last if last[row] != DISLIKE], np.int64), [
+            row for row in last if last[row] == DISLIKE
+        ]
 
     def items(self, values: Sequence[str]) -> list[int]:
         """Return the rows of the items among what a profile likes or dislikes, each once; phrases are none.

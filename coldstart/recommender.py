@@ -33,6 +33,7 @@ from coldstart.interactions import Interactions
 from coldstart.learning import calibration
 from coldstart.learning.experience import Observed
 from coldstart.learning.likability import Likability, Verdicts
+from coldstart.learning.meanings import Meanings
 from coldstart.learning.platform import Platform
 from coldstart.models import DEFAULT_ENCODER, DEFAULT_LANGUAGE_MODEL
 from coldstart.prompting import Library
@@ -320,6 +321,7 @@ class Recommender:
         *,
         half_life: float | None = None,
         arrivals: Mapping[str, float] | None = None,
+        meanings: Mapping[str, str | float] | None = None,
         now: float | None = None,
     ) -> Observed:
         """Learn from what people did: arithmetic on counts, in seconds; the models and the index stay as they are.
@@ -335,23 +337,31 @@ class Recommender:
                 never).
             arrivals: When items arrived, in seconds since 1970, by id, so that a new one isn't taken for one that
                 nobody likes. Items that :meth:`add` brings arrive when it is called; others were always there.
+            meanings: What types of events say, those observed before included: "like", "dislike", "rating" (by its
+                value), "shown" (and not taken up), "ignore", or a weight of interest above 0 and at most 1. Usual
+                types such as "purchase", "view", "hide" and "impression" are understood without; one that isn't known
+                counts as interest, and is reported.
             now: Seconds since 1970; the clock's if None.
 
         Returns:
-            How many events were new, and what was odd about them. Events with items that the catalogue doesn't hold
-            are kept and count once it does.
+            How many events were new, how they were read by type, and what was odd about them. Events with items that
+            the catalogue doesn't hold are kept and count once it does.
 
         Raises:
             CatalogueError: An event without a user or an item, or with a value that isn't a number.
+            ProfileError: A half-life, an arrival or a meaning that can't be used.
         """
+        said = Meanings(meanings)
         half_life, arrivals = observing.checked_half_life(half_life), observing.checked_arrivals(arrivals or {})
         events = interactions if isinstance(interactions, Interactions) else Interactions.from_records(interactions)
         moment = time.time() if now is None else now
         if self.platform is None:
-            self.platform = self._ground().platform(half_life=half_life, arrivals=arrivals, now=moment)
-        elif half_life is not None or arrivals:
+            told: dict[str, Any] = {"half_life": half_life, "arrivals": arrivals, "meanings": said}
+            self.platform = self._ground().platform(now=moment, **told)
+        elif half_life is not None or arrivals or said.told:
             self.platform.half_life = half_life or self.platform.half_life
             self.platform.arrivals.update(arrivals)
+            self.platform.meanings = self.platform.meanings.over(said.told)
             self.platform.refresh(now=moment)
         return self.platform.observe(events, now=moment)
 
@@ -369,6 +379,10 @@ class Recommender:
         if self.platform is None:
             return 0
         return self.platform.forget(user, now=time.time() if now is None else now)
+
+    @property
+    def _meanings(self) -> Meanings:
+        return Meanings() if self.platform is None else self.platform.meanings
 
     def unlearned(self) -> Recommender:
         """Return a recommender of the same index that has observed nothing."""
@@ -616,7 +630,7 @@ class Recommender:
         """
         profile = profile if profile is not None else Profile()
         k, language = count(k, "k", least=1), count(language, "language", least=0)
-        query, notes = self._reader.read(profile, context)
+        query, notes = self._reader.read(profile, context, meanings=self._meanings)
         rows = self._reader.eligible(query, profile, where=where, exclude=exclude, candidates=candidates)
         scores = self._ranker.score(query, rows, self.platform)
         reason = ranking.fallback(query, scores)
@@ -678,7 +692,7 @@ class Recommender:
 
         No row is excluded and the language model isn't asked. Shape: ``(rows,)``.
         """
-        query, _ = self._reader.read(profile, context, describe=False)
+        query, _ = self._reader.read(profile, context, describe=False, meanings=self._meanings)
         rows = np.arange(len(self.catalogue)) if rows is None else np.asarray(rows, np.int64)
         return self._ranker.score(query, rows, self.platform).fused
 

@@ -297,6 +297,26 @@ def test_an_arrival_that_is_no_time_is_refused_and_breaks_nothing(learned, arriv
     assert ids(learned.recommend(LIKES)) == before
 
 
+# Types
+
+
+def test_types_of_events_are_told_and_kept(learner, load, tmp_path):
+    one = learner([Interaction("ann", "t07", "zap"), Interaction("bob", "t09", "dislike")], meanings={"zap": "dislike"})
+    assert one.platform.likes.counts.sum() == 0
+    one.save(tmp_path)
+    assert load(tmp_path).platform.likes.dislikes.nnz == 2
+    one.observe([], meanings={"zap": "like"}, now=NOW)
+    assert ids(one.recommend())[0] == "t07"
+
+
+def test_a_history_of_typed_events_is_read_by_type(learned):
+    hidden = Profile(
+        history=[Interaction("", "t03", "like"), Interaction("", "t04", "hide"), Interaction("", "t09", "skip")]
+    )
+    stated = Profile(likes=["t03"], dislikes=["t04"])
+    np.testing.assert_allclose(learned.score(hidden), learned.score(stated))
+
+
 # Time
 
 

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import click
 
-from coldstart.cli.options import FILE, FOLDER, as_json, encoding_option, prompts_option
+from coldstart.cli.options import (
+    FILE,
+    FOLDER,
+    as_json,
+    encoding_option,
+    meanings_option,
+    prompts_option,
+    read_meanings,
+)
 
 
 @click.command()
@@ -15,6 +23,7 @@ from coldstart.cli.options import FILE, FOLDER, as_json, encoding_option, prompt
 @click.option("--interactions", type=FILE, help="What people did: user_id, item_id and, if there are, event_value, ...")
 @click.option("--forget", multiple=True, metavar="USER", help="Take back all that this user did; may be repeated.")
 @click.option("--half-life", type=click.FloatRange(min=0, min_open=True), help="Days after which a like counts half.")
+@meanings_option
 @prompts_option
 @encoding_option
 @as_json
@@ -23,6 +32,7 @@ def observe(
     interactions: Path | None,
     forget: tuple[str, ...],
     half_life: float | None,
+    meanings: tuple[str, ...],
     prompts: tuple[Path, ...],
     encoding: str | None,
     as_json: bool,
@@ -34,11 +44,12 @@ def observe(
 
     if interactions is None and not forget:
         raise click.UsageError("say what to learn: --interactions FILE, or --forget USER")
+    told = read_meanings(meanings)
     recommender = Recommender.load(folder, prompts=prompts)
     events = (
         Interactions.from_records([]) if interactions is None else Interactions.read(interactions, encoding=encoding)
     )
-    observed = recommender.observe(events, half_life=half_life)
+    observed = recommender.observe(events, half_life=half_life, meanings=told)
     gone = {user: recommender.forget(user) for user in forget}
     recommender.remember(folder)
     state = recommender.learned

@@ -23,6 +23,29 @@ kind_option = click.option(
 )
 
 
+meanings_option = click.option(
+    "--meaning",
+    "meanings",
+    multiple=True,
+    metavar="TYPE=MEANING",
+    help="What events of a type say: like, dislike, rating, shown, ignore, or a weight from 0 to 1; may be repeated.",
+)
+
+
+def read_meanings(given: tuple[str, ...]) -> dict[str, str | float]:
+    """Return what was told of types of events, by type."""
+    found: dict[str, str | float] = {}
+    for one in given:
+        name, sign, said = one.rpartition("=")
+        if not sign or not name:
+            raise click.UsageError(f"--meaning {one!r}: expected TYPE=MEANING, such as view=0.3 or skip=dislike")
+        try:
+            found[name] = float(said)
+        except ValueError:
+            found[name] = said
+    return found
+
+
 def model_options(command: Command) -> Command:
     """Add the options that choose the models."""
     for option in (

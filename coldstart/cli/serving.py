@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from coldstart.cli.options import FILE, FOLDER, as_json, encoding_option, kind_option, prompts_option
+from coldstart.cli.options import (
+    FILE,
+    FOLDER,
+    as_json,
+    encoding_option,
+    kind_option,
+    meanings_option,
+    prompts_option,
+    read_meanings,
+)
 from coldstart.errors import ColdstartError
 
 if TYPE_CHECKING:
@@ -72,12 +81,18 @@ def _storage(**place: Any) -> Iterator[Storage]:
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, 0 for a free one  [default: 8000]")
 @click.option("--encoder", help="The bi-encoder: name, folder, hub id or pypi:package==version.")
 @click.option("--language-model", help="The same, for the language model; empty for none.")
+@meanings_option
 @prompts_option
 def serve(
-    files: tuple[Path, ...], kind: str | None, encoding: str | None, prompts: tuple[Path, ...], **given: Any
+    files: tuple[Path, ...],
+    kind: str | None,
+    encoding: str | None,
+    meanings: tuple[str, ...],
+    prompts: tuple[Path, ...],
+    **given: Any,
 ) -> None:
     """Answer over HTTP: lists for new sign-ups, items and events that count at once. The first start prints a key."""
-    settings = _settings(prompts=prompts or None, **given)
+    settings = _settings(prompts=prompts or None, meanings=read_meanings(meanings) or None, **given)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin take the cores from those that work
     from coldstart.service import serving
     from coldstart.service.keys import Keys

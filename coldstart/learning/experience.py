@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from coldstart.interactions import Interactions
+from coldstart.learning.meanings import DISLIKE, IGNORE, LIKE, RATING, SHOWN, UNDECIDED, Meanings, TypeRead
 from coldstart.learning.scale import Scale
 
 Floats = NDArray[np.float64]
@@ -19,6 +21,10 @@ Key = tuple[str, str, str, "float | None", "float | None"]
 
 _DAY = 86_400.0
 _EXAMPLES = 3
+_TYPES_SAID = 6
+
+UNSEEN = 0.2
+"""How much someone whose impressions are told, but none of an item, tells against it beside one who was shown it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,7 @@ class Observed:
             once it does.
         unknown_items: Some of those items.
         future: How many of the new ones bear a time to come; they count as just now.
+        types: How the new ones were read, by type, the most frequent first.
     """
 
     events: int
@@ -39,6 +46,7 @@ class Observed:
     unknown: int
     unknown_items: tuple[str, ...]
     future: int
+    types: tuple[TypeRead, ...] = ()
 
     def __str__(self) -> str:
         parts = [f"{self.new} new of {self.events} events"]
@@ -46,6 +54,8 @@ class Observed:
             parts.append(f"{self.unknown} with items the catalogue lacks, such as {self.unknown_items[0]!r}")
         if self.future:
             parts.append(f"{self.future} from the future, read as now")
+        if told := [str(one) for one in self.types if one.name != UNDECIDED]:
+            parts.append(", ".join(told[:_TYPES_SAID]) + (", ..." if len(told) > _TYPES_SAID else ""))
         return "; ".join(parts)
 
 
@@ -54,10 +64,13 @@ class Likes:
     """Who likes what, in the rows of a catalogue.
 
     Attributes:
-        table: Ones where a person likes an item. SciPy CSR. Shape: ``(people, items)``.
+        table: Where a person likes an item, 1, or less where all they did was look. SciPy CSR.
+            Shape: ``(people, items)``.
         dislikes: Ones where a person dislikes an item and never liked it, the same way.
         counts: How many like each item, older likes less if they fade. Shape: ``(items,)``.
         people: How many people each item was offered to: those who did anything after it arrived. Shape: ``(items,)``.
+        exposed: The same, where those whose impressions are told, but none of the item, count :data:`UNSEEN`.
+            Shape: ``(items,)``.
         events: How many events they were made of.
     """
 
@@ -65,6 +78,7 @@ class Likes:
     dislikes: Any
     counts: Floats
     people: Floats
+    exposed: Floats
     events: int
 
 
@@ -80,14 +94,18 @@ class Experience:
     def __len__(self) -> int:
         return len(self._events)
 
-    def observe(self, interactions: Interactions, *, known: Mapping[str, Any], now: float) -> Observed:
+    def observe(
+        self, interactions: Interactions, *, known: Mapping[str, Any], now: float, meanings: Meanings | None = None
+    ) -> Observed:
         """Take in events; what is known already changes nothing.
 
         Args:
             interactions: In any order.
             known: The ids of the catalogue's items.
             now: Seconds since 1970.
+            meanings: What types say, for the report.
         """
+        meanings, types = meanings or Meanings(), Counter[str]()
         before, unknown, future = len(self._events), 0, 0
         strange: dict[str, None] = {}
         for event in interactions:
@@ -95,12 +113,14 @@ class Experience:
             if key in self._events:
                 continue
             self._events[key] = now if event.timestamp is None else min(event.timestamp, now)
+            types[event.event_type] += 1
             future += event.timestamp is not None and event.timestamp > now
             if event.item not in known:
                 unknown += 1
                 if len(strange) < _EXAMPLES:
                     strange[event.item] = None
-        return Observed(len(interactions), len(self._events) - before, unknown, tuple(strange), future)
+        read = (TypeRead(name, count, meanings.of(name), meanings.knows(name)) for name, count in types.most_common())
+        return Observed(len(interactions), len(self._events) - before, unknown, tuple(strange), future, tuple(read))
 
     def forget(self, user: str) -> int:
         """Take back all of a user's events; return how many there were."""
@@ -127,6 +147,7 @@ class Experience:
         half_life: float | None = None,
         arrivals: Mapping[str, float] | None = None,
         scale: Scale | None = None,
+        meanings: Meanings | None = None,
     ) -> Likes:
         """Return who likes what among some items.
 
@@ -136,7 +157,9 @@ class Experience:
             half_life: After how many days a like counts half for popularity; None for never fading.
             arrivals: When items arrived, in seconds since 1970, by id; their first event if that came before. Others
                 were always there.
-            scale: Which values say "liked"; read off the values if None.
+            scale: Which values say "liked"; read off the values of each type if None.
+            meanings: What types of events say; see :mod:`coldstart.learning.meanings`. What people say of an item
+                holds over what they did with it, and what they once liked stays liked.
         """
         found = [(key, time) for key, time in self._events.items() if key[1] in row_of]
         people = {user: place for place, user in enumerate(sorted({key[0] for key, _ in found}))}
@@ -144,18 +167,65 @@ class Experience:
         rows = np.array([row_of[key[1]] for key, _ in found], np.int64)
         values = np.array([np.nan if key[3] is None else key[3] for key, _ in found], np.float64)
         times = np.array([time for _, time in found], np.float64)
-        scale, size = scale or Scale.of(values), (len(people), len(row_of))
-        liked, disliked = scale.relevant(values), scale.disliked(values)
-        table, dislikes = _ones(users[liked], rows[liked], size), _ones(users[disliked], rows[disliked], size)
-        dislikes = sparse.csr_matrix(dislikes - dislikes.multiply(table))
-        dislikes.eliminate_zeros()
+        size = (len(people), len(row_of))
+        weights, shown = _read([key[2] for key, _ in found], values, scale, meanings or Meanings())
+        said, disliked = np.isinf(weights) & (weights > 0), weights < 0
+        dislikes = _ones(users[disliked], rows[disliked], size)
+        dislikes = _without(dislikes, _ones(users[said], rows[said], size))
+        liked = weights > 0
+        table = _largest(_weighed(np.minimum(weights[liked], 1.0), users[liked], rows[liked], size)).tocsr()
+        table = _without(table, dislikes)
         counts = np.asarray(table.sum(0), np.float64).ravel()
         if half_life is not None:
             ages = np.maximum(now - times[liked], 0.0) / _DAY
-            faded = sparse.coo_matrix((0.5 ** (ages / half_life), (users[liked], rows[liked])), shape=size)
-            counts = np.asarray(_largest(faded).sum(0), np.float64).ravel()
-        offered = _offered(row_of, arrivals or {}, users, rows, times)
-        return Likes(table, dislikes, counts, np.maximum(offered, counts), len(found))
+            fresh = np.minimum(weights[liked], 1.0) * 0.5 ** (ages / half_life)
+            faded = _largest(_weighed(fresh, users[liked], rows[liked], size)).tocsr()
+            counts = np.asarray(_without(faded, dislikes).sum(0), np.float64).ravel()
+        offered = np.maximum(_offered(row_of, arrivals or {}, users, rows, times), counts)
+        exposed = offered
+        if shown.any():
+            logged = np.isin(users, users[shown])
+            could = _offered(row_of, arrivals or {}, users, rows, times, among=logged)
+            met = np.asarray(_ones(users[logged], rows[logged], size).sum(0), np.float64).ravel()
+            exposed = np.maximum(offered - (1.0 - UNSEEN) * np.maximum(could - met, 0.0), counts)
+        return Likes(table, dislikes, counts, offered, exposed, len(found))
+
+
+def _read(
+    types: list[str], values: Floats, scale: Scale | None, meanings: Meanings
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return what events say: infinity for liked, minus infinity for disliked, a weight, or 0; and which were shown."""
+    names = {name: place for place, name in enumerate(dict.fromkeys(types))}
+    kinds = np.array([names[name] for name in types], np.int64)
+    weights, shown = np.zeros(len(types)), np.zeros(len(types), np.bool_)
+    for name, kind in names.items():
+        mine, meaning = kinds == kind, meanings.of(name)
+        if meaning in (RATING, UNDECIDED):
+            by = scale or Scale.of(values[mine])
+            explicit = by.relevant_from is not None
+            weights[mine] = np.where(by.relevant(values[mine]), np.inf if explicit else 1.0, 0.0)
+            weights[mine] = np.where(by.disliked(values[mine]), -np.inf, weights[mine])
+        elif meaning == DISLIKE:
+            weights[mine] = -np.inf
+        elif meaning in (SHOWN, IGNORE):
+            shown |= mine & (meaning == SHOWN)
+        else:
+            weights[mine] = np.where(values[mine] <= 0, 0.0, np.inf if meaning == LIKE else float(meaning))
+    interest = weights[np.isfinite(weights)].max(initial=0.0)
+    if interest and not (weights == np.inf).any():
+        weights = np.where(np.isfinite(weights), weights / interest, weights)  # looking is all there is
+    return weights, shown
+
+
+def _without(table: Any, gone: Any) -> Any:
+    """Return a sparse table without what stands where another has something."""
+    table = sparse.csr_matrix(table - table.multiply(gone))
+    table.eliminate_zeros()
+    return table
+
+
+def _weighed(data: Floats, users: Rows, rows: Rows, size: tuple[int, int]) -> Any:
+    return sparse.coo_matrix((data, (users, rows)), shape=size)
 
 
 def _ones(users: Rows, rows: Rows, size: tuple[int, int]) -> Any:
@@ -166,9 +236,15 @@ def _ones(users: Rows, rows: Rows, size: tuple[int, int]) -> Any:
 
 
 def _offered(
-    row_of: Mapping[str, int], arrivals: Mapping[str, float], users: Rows, rows: Rows, times: Floats
+    row_of: Mapping[str, int],
+    arrivals: Mapping[str, float],
+    users: Rows,
+    rows: Rows,
+    times: Floats,
+    *,
+    among: NDArray[np.bool_] | None = None,
 ) -> Floats:
-    """Return how many people did anything after each item arrived. Shape: ``(items,)``."""
+    """Return how many people did anything after each item arrived, among those of some events. Shape: ``(items,)``."""
     arrived, first = np.full(len(row_of), -np.inf), np.full(len(row_of), np.inf)
     for item in arrivals.keys() & row_of.keys():
         arrived[row_of[item]] = arrivals[item]
@@ -176,6 +252,8 @@ def _offered(
     arrived = np.minimum(arrived, np.nextafter(first, -np.inf))  # what someone met was there
     last = np.full(int(users.max(initial=-1)) + 1, -np.inf)
     np.maximum.at(last, users, times)
+    if among is not None:
+        last = last[np.unique(users[among])]
     offered: Floats = last.size - np.searchsorted(np.sort(last), arrived, side="right").astype(np.float64)
     return offered
 

@@ -13,6 +13,7 @@ from coldstart.interactions import Interactions
 from coldstart.learning import companions, popularity
 from coldstart.learning.experience import Experience, Likes, Observed
 from coldstart.learning.likability import Verdicts
+from coldstart.learning.meanings import Meanings
 from coldstart.learning.popularity import Popularity
 
 Floats = NDArray[np.float64]
@@ -33,6 +34,7 @@ class Platform:
         half_life: After how many days a like counts half; None for never fading.
         arrivals: When items arrived, in seconds since 1970, by id; others were always there.
         experience: What was seen before.
+        meanings: What types of events say.
         now: Seconds since 1970.
     """
 
@@ -46,12 +48,14 @@ class Platform:
         half_life: float | None = None,
         arrivals: Mapping[str, float] | None = None,
         experience: Experience | None = None,
+        meanings: Meanings | None = None,
         now: float,
     ) -> None:
         self._row_of, self.vectors, self._words = row_of, vectors, words
         self._expected, self.half_life = expected, half_life
         self.arrivals = dict(arrivals or {})
         self.experience = experience or Experience()
+        self.meanings = meanings or Meanings()
         self.likes: Likes
         self.popularity: Popularity
         self.refresh(now=now)
@@ -61,7 +65,7 @@ class Platform:
 
     def observe(self, interactions: Interactions, *, now: float) -> Observed:
         """Take in events; idempotent."""
-        observed = self.experience.observe(interactions, known=self._row_of, now=now)
+        observed = self.experience.observe(interactions, known=self._row_of, now=now, meanings=self.meanings)
         if len(self.experience) - self._counted > REFRESH * self._counted:
             self.refresh(now=now)
         return observed
@@ -76,11 +80,12 @@ class Platform:
     def refresh(self, *, now: float) -> None:
         """Make the counts anew from all events."""
         self._counted = len(self.experience)
-        self.likes = self.experience.likes(self._row_of, now=now, half_life=self.half_life, arrivals=self.arrivals)
+        told: dict[str, Any] = {"half_life": self.half_life, "arrivals": self.arrivals, "meanings": self.meanings}
+        self.likes = self.experience.likes(self._row_of, now=now, **told)
         for made_of_counts in ("known", "verdicts"):
             self.__dict__.pop(made_of_counts, None)
         self._inverses: dict[float, NDArray[np.float32]] = {}
-        self.popularity = popularity.fit(self.likes.counts, self.likes.people, self._words, expected=self._expected)
+        self.popularity = popularity.fit(self.likes.counts, self.likes.exposed, self._words, expected=self._expected)
 
     @cached_property
     def known(self) -> Floats:
@@ -88,16 +93,17 @@ class Platform:
 
         Shape: ``(items,)``.
         """
-        people = self.likes.people
-        share = people / (people + self.popularity.strength / self.popularity.prior)
-        return np.where(people < self.likes.table.shape[0], share, 1.0)
+        exposed = self.likes.exposed
+        share = exposed / (exposed + self.popularity.strength / self.popularity.prior)
+        return np.where(self.likes.people < self.likes.table.shape[0], share, 1.0)
 
     @cached_property
     def verdicts(self) -> Verdicts:
         """What people said of items."""
         likes, dislikes = self.likes.table.tocoo(), self.likes.dislikes.tocoo()
-        rows = np.concatenate([likes.col, dislikes.col]).astype(np.int64)
-        return Verdicts(rows, np.repeat([True, False], [likes.nnz, dislikes.nnz]))
+        liked = likes.col[likes.data >= 1.0]
+        rows = np.concatenate([liked, dislikes.col]).astype(np.int64)
+        return Verdicts(rows, np.repeat([True, False], [len(liked), dislikes.nnz]))
 
     def inverse(self, ridge: float) -> NDArray[np.float32]:
         """Return ``(V' K V + ridge I)^-1`` over the known items. Shape: ``(dimension, dimension)``."""
@@ -114,7 +120,7 @@ class Platform:
             own = np.asarray(self.likes.table[[without]].todense(), np.float64).ravel()
             whole = np.asarray(self.likes.table.sum(0), np.float64).ravel()
             own *= self.likes.counts / np.maximum(whole, 1.0)  # theirs have faded as the others' have
-            base = base.updated(self.likes.counts - own, np.maximum(self.likes.people - 1.0, 0.0))
+            base = base.updated(self.likes.counts - own, np.maximum(self.likes.exposed - 1.0, 0.0))
         return companions.conditional(self.likes.table, self.vectors, base.mean, given, verdicts, without=without)
 
     def state(self) -> dict[str, Any]:
@@ -125,4 +131,5 @@ class Platform:
             "likes": int(self.likes.table.nnz),
             "half_life": self.half_life,
             "arrivals": self.arrivals,
+            "meanings": dict(self.meanings.told),
         }

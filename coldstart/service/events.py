@@ -7,36 +7,43 @@ from typing import Any
 
 from coldstart.catalogue import Catalogue
 from coldstart.entities import Interaction, Profile
-from coldstart.service.storage import IMPRESSION, Event
+from coldstart.learning.meanings import DISLIKE, IGNORE, LIKE, RATING, SHOWN, Meanings
+from coldstart.service.storage import Event
 
 LIKED, NEITHER, DISLIKED = 1.0, 0.5, 0.0
-"""What an event is told to the engine as; see :meth:`coldstart.learning.scale.Scale.of`."""
 
-_STATED = {"like": LIKED, "dislike": DISLIKED, "hide": DISLIKED}
+_NEITHER = "shown"  # a rating in the middle: it was tried, and isn't liked
 _MOST_LIKES, _MOST_PAST = 100, 200
 
 
-def verdict(event: Event) -> float | None:
+def verdict(event: Event, meanings: Meanings | None = None) -> float | None:
     """Return what an event says of the user and the item; None for nothing.
 
     A ``rating`` is on the scale from 1 to 5, where 4 and more says liked and 2 and less disliked. Whatever else someone
-    does with an item is a sign of interest.
+    does with an item is a sign of interest, but for what only says that it was shown.
     """
-    if event.event_type == IMPRESSION:
+    said = (meanings or Meanings()).of(event.event_type)
+    if said in (SHOWN, IGNORE):
         return None
-    if event.event_type == "rating" and event.value is not None:
+    if said == RATING and event.value is not None:
         return LIKED if event.value >= 4 else DISLIKED if event.value <= 2 else NEITHER
-    return _STATED.get(event.event_type, LIKED)
+    return DISLIKED if said == DISLIKE else LIKED
 
 
-def interactions(events: Iterable[Event]) -> list[Interaction]:
-    """Return events as everyone's counts take them."""
-    told = ((event, verdict(event)) for event in events)
-    return [
-        Interaction(event.user, event.item, event.event_type, said, event.timestamp)
-        for event, said in told
-        if said is not None
-    ]
+def interactions(events: Iterable[Event], meanings: Meanings | None = None) -> list[Interaction]:
+    """Return events as everyone's counts take them; how often an item was shown to someone doesn't count."""
+    meanings = meanings or Meanings()
+    told = []
+    for event in events:
+        said = meanings.of(event.event_type)
+        if said == SHOWN:
+            told.append(Interaction(event.user, event.item, event.event_type))
+        elif said == RATING and event.value is not None:
+            by_value = {LIKED: LIKE, DISLIKED: DISLIKE, NEITHER: _NEITHER}[verdict(event, meanings) or DISLIKED]
+            told.append(Interaction(event.user, event.item, by_value, None, event.timestamp))
+        elif said != IGNORE:
+            told.append(Interaction(event.user, event.item, event.event_type, None, event.timestamp))
+    return told
 
 
 def person(
@@ -46,6 +53,7 @@ def person(
     catalogue: Catalogue,
     *,
     lenient: bool = False,
+    meanings: Meanings | None = None,
 ) -> Profile:
     """Return a stored user as a profile: what they stated, what they did, and what a request says besides.
 
@@ -57,15 +65,16 @@ def person(
         besides: What the request says of them.
         catalogue: What is ranked.
         lenient: Leave out what they stated that may be an item which is gone: a word that is no id.
+        meanings: What types of events say.
     """
     said = Profile(**stated) if stated is not None else Profile()
     besides = besides or Profile()
-    last: dict[str, tuple[float, bool]] = {}
+    meanings, last = meanings or Meanings(), dict[str, tuple[float, bool]]()
     for event in did:
-        known = verdict(event)
+        known = verdict(event, meanings)
         if known is not None and event.item in catalogue:
             last.pop(event.item, None)
-            last[event.item] = known, event.event_type in _STATED or event.event_type == "rating"
+            last[event.item] = known, meanings.of(event.event_type) in (LIKE, DISLIKE, RATING)
     likes = [item for item, (value, stated_) in last.items() if stated_ and value == LIKED][-_MOST_LIKES:]
     dislikes = [item for item, (value, _) in last.items() if value == DISLIKED][-_MOST_LIKES:]
     past = [item for item in last if item not in {*likes, *dislikes}][-_MOST_PAST:]

@@ -211,8 +211,9 @@ class Recommended(Message):
 class EventBody(Message):
     """One thing a user did, or was shown.
 
-    ``like``, ``dislike`` and ``hide`` say so; a ``rating`` is from 1 to 5; an ``impression`` says that an item was
-    shown, and teaches nothing; anything else is a sign of interest.
+    ``like``, ``dislike``, ``hide`` and ``return`` say so; a ``rating`` is from 1 to 5; an ``impression`` or a ``skip``
+    says that an item was shown; a ``view`` or a ``click`` is a weak sign of interest and anything else, such as a
+    ``purchase``, a sign of interest, unless the service was told otherwise.
     """
 
     event_id: Id = Field(description="The same id again is the same event.")
@@ -240,6 +241,7 @@ class EventsDone(Message):
 
     accepted: int = Field(description="How many were new.")
     duplicates: int = Field(description="How many were known by their id.")
+    types: dict[str, str | float] = Field(description="What events of each type say: like, dislike, ..., or a weight.")
 
 
 class Document(Message):

@@ -57,7 +57,8 @@ class Asked:
         if tenant.recommender is None:
             return Profile()
         stated = None if self.stated is None else dict(self.stated)
-        return person(stated, self.did, self.besides, tenant.recommender.catalogue, lenient=lenient)
+        told: dict[str, Any] = {"lenient": lenient, "meanings": tenant.engine.meanings}
+        return person(stated, self.did, self.besides, tenant.recommender.catalogue, **told)
 
 
 class Pace:

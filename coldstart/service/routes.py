@@ -344,7 +344,8 @@ async def add_events(request: Request, tenant: Writer, body: m.EventsBody) -> m.
     tenant.tell(new)
     service.tenants.news()
     service.metrics.events.inc(len(new))
-    return m.EventsDone(accepted=len(new), duplicates=len(events) - len(new))
+    types = {one.event_type: service.engine.meanings.of(one.event_type) for one in new}
+    return m.EventsDone(accepted=len(new), duplicates=len(events) - len(new), types=types)
 
 
 # Adapters ---------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import uvicorn
 from coldstart import loading
 from coldstart.errors import ColdstartError
 from coldstart.executor import Executor
+from coldstart.learning.meanings import Meanings
 from coldstart.prompting import Library
 from coldstart.service.app import application
 from coldstart.service.running import Service
@@ -105,6 +106,7 @@ def engine_of(settings: Settings) -> Engine:
         Library.load(settings.prompts),
         Executor(capacity=settings.queue, batch=settings.batch),
         settings.threads,
+        Meanings(settings.meanings),
     )
 
 

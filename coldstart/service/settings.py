@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     max_body: int = Field(8 * 2**20, ge=1024, description="Bytes of a request's body at most.")
     rate: float = Field(500.0, gt=0, description="Requests a second that one key may go on making.")
     burst: int = Field(1000, ge=1, description="Requests that one key may make at once.")
+    meanings: dict[str, str | float] = Field(
+        {}, description="What events of a type say: {skip = 'dislike', view = 0.2}."
+    )
     keep_days: float = Field(90.0, gt=0, description="Days for which lists that were given are kept.")
     grace: float = Field(10.0, ge=0, description="Seconds that running requests have to finish at a stop.")
 

@@ -19,7 +19,7 @@ from coldstart.service import database
 from coldstart.service.database import events, items, recommendations, tenants, users
 
 IMPRESSION = "impression"
-"""The type of events that say an item was shown; they teach nothing about the user."""
+"""The type of events that say an item was shown; they say of the item whom it was offered to, and nothing else."""
 
 _CHUNK = 500
 
@@ -258,8 +258,8 @@ class Storage:
         return [event for event in first.values() if event.event_id in new]
 
     def events(self, tenant: str) -> Iterator[Event]:
-        """Return all events but impressions, in the order in which they came."""
-        query = sa.select(*_EVENT).where(events.c.tenant == tenant, events.c.event_type != IMPRESSION)
+        """Return all events, in the order in which they came."""
+        query = sa.select(*_EVENT).where(events.c.tenant == tenant)
         with self.engine.connect().execution_options(yield_per=10_000) as connection:
             for row in connection.execute(query.order_by(events.c.number)):
                 yield Event(*row)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from coldstart import building
@@ -19,6 +19,7 @@ from coldstart.errors import BadIndex, CatalogueError
 from coldstart.executor import Executor
 from coldstart.generation import LanguageModel
 from coldstart.index import Index
+from coldstart.learning.meanings import Meanings
 from coldstart.prompting import Library
 from coldstart.recommender import Recommender
 from coldstart.service.events import interactions
@@ -41,6 +42,7 @@ class Engine:
     Attributes:
         language_model: None does without.
         executor: The thread that owns the models.
+        meanings: What types of events say.
         threads: Of the language model for a request that waits; all else has one, since short matrix products gain
             nothing from more and lose much when the cores are busy.
     """
@@ -50,6 +52,7 @@ class Engine:
     library: Library
     executor: Executor
     threads: int = 1
+    meanings: Meanings = field(default_factory=Meanings)
 
     @contextmanager
     def hurrying(self) -> Iterator[None]:
@@ -148,7 +151,12 @@ class Tenant:
         if told:
             with self._telling:
                 self._told.clear()
-            made.observe(interactions(told), arrivals=self._storage.arrivals(self.id), now=self._clock())
+            made.observe(
+                interactions(told, self.engine.meanings),
+                arrivals=self._storage.arrivals(self.id),
+                meanings=self.engine.meanings.told,
+                now=self._clock(),
+            )
         made.warm()
         self.recommender, self.stale = made, False
 
@@ -240,7 +248,7 @@ class Tenant:
     def tell(self, events: Sequence[Event]) -> None:
         """Take note of events that were committed; :meth:`learn` counts them."""
         with self._telling:
-            self._told.extend(interactions(events))
+            self._told.extend(interactions(events, self.engine.meanings))
 
     def learn(self) -> bool:
         """Count the events that were told since the last time; return whether there were any."""
@@ -251,7 +259,8 @@ class Tenant:
                 told, self._told = self._told, []
             if self.recommender is not None and told:
                 made = _copied(self.recommender)
-                made.observe(told, now=self._clock())
+                fresh = None if made.platform is not None else self.engine.meanings.told
+                made.observe(told, meanings=fresh, now=self._clock())
                 self.recommender = made
         return True
 

@@ -4,6 +4,7 @@ import pytest
 
 from coldstart.catalogue import Catalogue
 from coldstart.entities import Item, Profile
+from coldstart.learning.meanings import Meanings
 from coldstart.service.events import interactions, person, verdict
 from coldstart.service.storage import Event
 
@@ -16,16 +17,31 @@ def event(item, kind, value=None):
 
 @pytest.mark.parametrize(
     ("kind", "value", "said"),
-    [("like", None, 1), ("dislike", None, 0), ("hide", None, 0), ("rating", 4, 1), ("rating", 3, 0.5), ("rating", 2, 0),
+    [("return", None, 0), ("skip", None, None), ("thumbs-down", None, 0),
+     ("like", None, 1), ("dislike", None, 0), ("hide", None, 0),
+     ("rating", 4, 1), ("rating", 3, 0.5), ("rating", 2, 0),
      ("purchase", 19.9, 1), ("view", None, 1), ("impression", None, None)],
 )  # fmt: skip
 def test_what_an_event_says(kind, value, said):
     assert verdict(event("a", kind, value)) == said
 
 
-def test_impressions_teach_nothing():
-    told = interactions([event("a", "impression"), event("b", "like"), event("c", "dislike")])
-    assert [(one.item, one.value) for one in told] == [("b", 1.0), ("c", 0.0)]
+def test_impressions_are_told_once_a_person_and_an_item():
+    told = interactions([event("a", "impression"), event("a", "impression", 3.0), event("b", "like")])
+    assert len({(one.user, one.item, one.event_type, one.value, one.timestamp) for one in told}) == 2
+
+
+def test_a_rating_is_told_as_what_it_says():
+    told = interactions([event(item, "rating", value) for item, value in zip("abc", (4.0, 3.0, 2.0), strict=True)])
+    assert [one.event_type for one in told] == ["like", "shown", "dislike"]
+
+
+def test_what_a_type_means_can_be_told():
+    meanings = Meanings({"skip": "dislike", "view": "ignore"})
+    did = [event("a", "skip"), event("b", "view"), event("c", "zap")]
+    assert [verdict(one, meanings) for one in did] == [0.0, None, 1.0]
+    assert [one.item for one in interactions(did, meanings)] == ["a", "c"]
+    assert person(None, did, None, CATALOGUE, meanings=meanings).dislikes == ("a",)
 
 
 def test_a_person_likes_dislikes_and_has_touched():
