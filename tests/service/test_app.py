@@ -250,13 +250,13 @@ def test_an_event_changes_that_users_next_list(call):
         return call("POST", "/v1/events", {"events": [event]}).json()
 
     before = ids(call("POST", "/v1/recommend", {"user_id": "eve", "k": 30}))
-    assert tell(1, item_id="t04") == {"accepted": 1, "duplicates": 0}
+    assert tell(1, item_id="t04") == {"accepted": 1, "duplicates": 0, "types": {"like": "like"}}
     after = ids(call("POST", "/v1/recommend", {"user_id": "eve", "k": 30}))
     assert "t04" not in after
     assert after != [id_ for id_ in before if id_ != "t04"]
-    assert tell(1, item_id="t04") == {"accepted": 0, "duplicates": 1}
-    tell(2, item_id="t09", event_type="impression")
-    assert ids(call("POST", "/v1/recommend", {"user_id": "eve", "k": 30})) == after
+    assert tell(1, item_id="t04") == {"accepted": 0, "duplicates": 1, "types": {}}
+    assert tell(2, item_id="t09", event_type="impression")["types"] == {"impression": "shown"}
+    assert set(ids(call("POST", "/v1/recommend", {"user_id": "eve", "k": 30}))) == set(after)
 
 
 def test_events_are_counted_behind_the_requests_and_erased_with_their_user(call, service):
