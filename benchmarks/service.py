@@ -218,7 +218,7 @@ def language(bench: Bench) -> Results:
             begun = time.perf_counter()
             found = client.recommend(profile(bench.rng), language=20, deadline_ms=200, explain=True)
             cut.append(time.perf_counter() - begun)
-            read = any(reason.scorer == "language" for one in found for reason in one.reasons)
+            read = any(part.scorer == "language" for one in found for part in one.parts)
             unflagged += not read and not found.degraded
     return {
         "language p50, ms": 1000 * statistics.median(times),

@@ -17,6 +17,7 @@ from coldstart.entities import (
     Item,
     Part,
     Profile,
+    Reason,
     Recommendation,
     Recommendations,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "Onboarding",
     "Part",
     "Profile",
+    "Reason",
     "Recommendation",
     "Recommendations",
     "Recommender",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from coldstart.entities import Interaction, Item, Profile
+from coldstart.entities import Interaction, Item, Profile, Reason
 from coldstart.errors import ColdstartError
 
 _BATCH = 500
@@ -44,17 +44,17 @@ class ServiceError(ColdstartError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class Part:
     """What one scorer had in an item's place."""
 
     scorer: str
     contribution: float
-    reason: str
+    meaning: str
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """One item of a list; ``reasons`` is empty unless asked for."""
+    """One item of a list; ``parts`` and ``reasons`` are empty unless asked for."""
 
     id: str
     title: str
@@ -62,6 +62,7 @@ class Suggestion:
     score: float
     source: str | None
     propensity: float
+    parts: tuple[Part, ...] = ()
     reasons: tuple[Reason, ...] = ()
 
 
@@ -274,7 +275,13 @@ def _refused(answer: http.client.HTTPResponse, text: bytes) -> ServiceError:
 
 def _suggestions(answer: Mapping[str, Any]) -> Suggestions:
     items = tuple(
-        Suggestion(**{**one, "reasons": tuple(Reason(**reason) for reason in one.get("reasons") or ())})
+        Suggestion(
+            **{
+                **one,
+                "parts": tuple(Part(**part) for part in one.get("parts") or ()),
+                "reasons": tuple(Reason(**reason) for reason in one.get("reasons") or ()),
+            }
+        )
         for one in answer["items"]
     )
     return Suggestions(**{**answer, "items": items, "notes": tuple(answer["notes"])})

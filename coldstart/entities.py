@@ -202,8 +202,30 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an item is where it is: without the cause it would stand lower, and nobody would stand higher for it.
+
+    Attributes:
+        kind: What sort of cause it is: "like", "dislike" or "taste" (stated likes, or past items), "text", "about" (the
+            person's attributes), "context", "popularity" (what others like) or "appeal" (what people at large do).
+        cause: What to take away to see it: an id, title or phrase as the profile has it, the words of the text, or the
+            name of a scorer.
+        sentence: The same for people, claiming nothing else.
+        fall: By how much the item falls without it, in standard deviations of the candidates' scores; > 0.
+    """
+
+    kind: str
+    cause: str
+    sentence: str
+    fall: float
+
+
+@dataclass(frozen=True, slots=True)
 class Recommendation:
-    """One ranked item: ``score`` is the sum of its parts' contributions; ``rank`` counts from 1."""
+    """One ranked item: ``score`` is the sum of its parts' contributions; ``rank`` counts from 1.
+
+    ``reasons`` are the strongest first; they are there only if they were asked for, and only if there are true ones.
+    """
 
     id: str
     title: str
@@ -211,6 +233,7 @@ class Recommendation:
     rank: int
     parts: Mapping[str, Part]
     item: Item
+    reasons: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,18 @@ class Fields:
             "attributes": self._attributes(item.attributes, "item"),
         }
 
+    def label(self, name: str, *, kind: str) -> str:
+        """Return what an item's attribute is called in a sentence; nothing for what tells no trait of it.
+
+        Identifiers, addresses and the like tell none, nor does a description.
+        """
+        snake = _snake(name)
+        short = snake.removeprefix(_snake(kind) + "_")
+        role, _ = self.roles["item"].get(snake) or self.roles["item"].get(short) or ("plain", 0)
+        if role in ("dropped", "description") or (role == "plain" and snake.endswith(self.endings)):
+            return ""
+        return self.tables["labels"].get(short, short.replace("_", " ")).strip()
+
     def _read(
         self, attributes: Mapping[str, Value], entity: Entity, *, prefix: str = " "
     ) -> tuple[dict[str, list[_Found]], list[str]]:

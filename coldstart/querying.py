@@ -67,11 +67,11 @@ class Reader:
                 views += self._said(profile, context).values()
                 wanted += self._stated(profile.likes, "likes")[1]
                 wanted += self._stated(profile.dislikes, "dislikes")[1]
-        self._known([*views, *wanted])
+        self.vectors_of([*views, *wanted])
         views = list(dict.fromkeys(views))[:_VIEWS_READ]
         self._cosines.clear()
         if views:  # one product for all reads the items' vectors once
-            self._cosines.update(zip(views, self._index.near(np.stack(self._known(views))), strict=True))
+            self._cosines.update(zip(views, self._index.near(np.stack(self.vectors_of(views))), strict=True))
 
     def read(
         self,
@@ -170,7 +170,7 @@ class Reader:
         phrases: list[str] = []
         notes: list[str] = []
         for value in values:
-            row = self._find(value)
+            row = self.find(value)
             if row is not None:
                 rows.append(row)
             elif " " in value or (not value.isdigit() and value.casefold() in self._words):
@@ -188,7 +188,8 @@ class Reader:
                 f"a profile's {what}: {problem} (a phrase of several words, or of the catalogue's own, needs no item)"
             ) from None
 
-    def _find(self, value: str) -> int | None:
+    def find(self, value: str) -> int | None:
+        """Return the row of an item by its id or its exact title; None for what names none."""
         if value in self._catalogue:
             return self._catalogue.row(value)
         title = tidy_title(value[:READ]).casefold()
@@ -259,7 +260,7 @@ class Reader:
 
     def _description(self, profile: Profile, context: Context | None) -> str:
         def title_of(value: str) -> str | None:
-            row = self._find(value)
+            row = self.find(value)
             return None if row is None else self._catalogue[row].title
 
         found = self._library.describe_profile(profile, kind=self._catalogue.kind, titles=title_of, context=context)
@@ -268,10 +269,10 @@ class Reader:
     def _vectors(self, texts: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:
         if not texts:
             return {}
-        return dict(zip(texts, self._index.centre(np.stack(self._known(texts))), strict=True))
+        return dict(zip(texts, self._index.centre(np.stack(self.vectors_of(texts))), strict=True))
 
-    def _known(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Return the vectors of texts, not centred; those read last are kept."""
+    def vectors_of(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Return the unit vectors of texts, not centred; those read last are kept."""
         new = [text for text in dict.fromkeys(texts) if text not in self._texts]
         if new:
             self._texts.update(zip(new, self._encode(new), strict=True))

@@ -39,6 +39,7 @@ from coldstart.models import DEFAULT_ENCODER, DEFAULT_LANGUAGE_MODEL
 from coldstart.prompting import Library
 from coldstart.querying import Reader, count
 from coldstart.ranking import Ranker
+from coldstart.reasons import Reasons, Traits
 from coldstart.refining import gate, lora, refinement, registry
 from coldstart.refining.lora import Adapter, Shape
 from coldstart.refining.refinement import Refinement
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from coldstart.rows import Progress
+    from coldstart.scoring import Query
 
 __all__ = ["Recommender", "Suitability"]
 
@@ -279,6 +281,7 @@ class Recommender:
             previous = self._reader if encoder is None else None  # what another encoder made of texts is void
             made._reader = Reader(index, self.library, made._models.encode, previous)
             made._calibration, made._told = calibration.Calibration(), Verdicts.none()
+            made.__dict__.pop("_traits", None)
             if self.platform is not None:
                 made.platform = made._ground().carried(self.platform, self.catalogue, now=time.time())
         return made
@@ -577,6 +580,7 @@ class Recommender:
         exclude: Iterable[str] = (),
         candidates: Iterable[str] | None = None,
         language: int = 0,
+        explain: bool = False,
     ) -> Recommendations:
         """Rank the catalogue for one person.
 
@@ -590,6 +594,8 @@ class Recommender:
             candidates: Ids to rank; None for the whole catalogue.
             language: How many of the best the language model reads again with the task description; 0 for
                 none. It takes some tens of milliseconds a candidate.
+            explain: Give each item its reasons, those that hold when they are put to the test; see
+                :mod:`coldstart.reasons`.
 
         Raises:
             ProfileError: ``k``, ``language`` or ``where`` can't be used.
@@ -603,6 +609,7 @@ class Recommender:
             exclude=exclude,
             candidates=candidates,
             language=language,
+            explain=explain,
             size=max(count(k, "k", least=1), count(language, "language", least=0)),
         )
         return list(slices)[-1]
@@ -617,6 +624,7 @@ class Recommender:
         exclude: Iterable[str] = (),
         candidates: Iterable[str] | None = None,
         language: int = 0,
+        explain: bool = False,
         size: int = 4,
     ) -> Iterator[Recommendations]:
         """Rank as :meth:`recommend` does, and yield the best list so far after each slice of work.
@@ -634,10 +642,12 @@ class Recommender:
         rows = self._reader.eligible(query, profile, where=where, exclude=exclude, candidates=candidates)
         scores = self._ranker.score(query, rows, self.platform)
         reason = ranking.fallback(query, scores)
+        why = self._why(profile, context, query, rows) if explain else None
 
         def found(scores: ranking.Scores, reason: str) -> Recommendations:
+            ranked = self._ranker.ranked(scores, k)
             return Recommendations(
-                self._ranker.ranked(scores, k),
+                ranked if why is None else why.explained(ranked),
                 description=query.description,
                 template_hash=self._template_hash,
                 models=self._models_used("language" in scores.parts),
@@ -663,6 +673,25 @@ class Recommender:
             read = int(np.isfinite(raw).sum())
             short = f"the language model has read {read} of {of} candidates" if read < of else ""
             yield found(scores.joined(Language.name, raw), reason or short)
+
+    def explained(
+        self, found: Sequence[Recommendation], profile: Profile, *, context: Context | None = None
+    ) -> tuple[Recommendation, ...]:
+        """Return recommendations that were made for someone with their reasons, as :meth:`recommend` gives them.
+
+        Raises:
+            UnknownItem: An id that the catalogue doesn't hold.
+        """
+        query, _ = self._reader.read(profile, context, describe=False)
+        return self._why(profile, context, query, self._reader.eligible(query, profile)).explained(found)
+
+    def _why(self, profile: Profile, context: Context | None, query: Query, rows: NDArray[np.int64]) -> Reasons:
+        asked: dict[str, Any] = {"profile": profile, "context": context, "query": query, "rows": rows}
+        return Reasons(self.index, self._reader, self._ranker, self.platform, lambda: self._traits, **asked)
+
+    @cached_property
+    def _traits(self) -> Traits:
+        return Traits(self.catalogue, self.library.fields)
 
     def warm(self) -> None:
         """Work out what the first request would have to, but for loading the models; any thread may do it."""

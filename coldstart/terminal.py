@@ -71,7 +71,7 @@ def print_json(data: Any) -> None:
 
 
 def recommendations_table(found: Recommendations, catalogue: Catalogue, *, explain: bool) -> Table:
-    """Return a ranked list as a table: rank, title, what tells items apart, score; with parts if asked."""
+    """Return a ranked list as a table: rank, title, what tells items apart, score; with reasons and parts if asked."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", justify="right")
     table.add_column(catalogue.kind, overflow="fold", ratio=3)
@@ -83,7 +83,7 @@ def recommendations_table(found: Recommendations, catalogue: Catalogue, *, expla
         table.add_column("because of", overflow="fold", ratio=3)
     for one in found:
         cells = [shown(one.item.attributes.get(name)) for name in columns]
-        parts = [because(one.parts)] if explain else []
+        parts = ["\n".join([*(reason.sentence for reason in one.reasons), because(one.parts)])] if explain else []
         title = shorten(one.title, _TITLE_WIDTH) or f"(no title: {one.id})"
         row = [str(one.rank), title, *cells, f"{one.score:+.2f}", *parts]
         table.add_row(*(Text(cell) for cell in row))
@@ -148,6 +148,10 @@ def recommendations_json(found: Recommendations) -> dict[str, Any]:
                 name: {"raw": part.raw, "standardised": part.standardised, "weight": part.weight}
                 for name, part in one.parts.items()
             },
+            "reasons": [
+                {"kind": reason.kind, "cause": reason.cause, "sentence": reason.sentence, "fall": reason.fall}
+                for reason in one.reasons
+            ],
         }
         for one in found
     ]

@@ -23,7 +23,7 @@ from coldstart.cli.people import pairs, profile_of, profile_options
 @click.option("--exclude", multiple=True, metavar="ID", help="An item that must not come back.")
 @click.option("--candidate", "candidates", multiple=True, metavar="ID", help="Rank only these; may be repeated.")
 @click.option("--language", default=0, metavar="N", help="Let the language model read the best N again; 0 for none.")
-@click.option("--explain", is_flag=True, help="Show what each scorer gave.")
+@click.option("--explain", is_flag=True, help="Say why each is there, and what each scorer gave.")
 @prompts_option
 @encoding_option
 @as_json
@@ -54,6 +54,7 @@ def recommend(
         exclude=exclude,
         candidates=candidates or None,
         language=language,
+        explain=explain,
     )
     if as_json:
         print_json(recommendations_json(found))

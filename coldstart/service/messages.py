@@ -148,7 +148,7 @@ class RecommendBody(Message):
     refine: Literal["background"] | None = Field(
         None, description="Return at once, and let the language model refine the list for the next request like this."
     )
-    explain: bool = Field(False, description="Tell what each scorer had in it.")
+    explain: bool = Field(False, description="Tell why each item is there, and what each scorer had in it.")
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [{"profile": {"text": "a bold red for a steak dinner"}, "k": 5, "explain": True}]
@@ -169,12 +169,24 @@ class RecommendBody(Message):
         return Context(_frozen(self.context)) if self.context else None
 
 
-class Reason(Message):
+class Part(Message):
     """What one scorer had in an item's place: only what raised it."""
 
     scorer: str
     contribution: float
-    reason: str
+    meaning: str
+
+
+class Reason(Message):
+    """Why an item is there: without the cause it would stand lower by ``fall`` standard deviations of all scores.
+
+    ``sentence`` says the same to the person, and claims nothing else.
+    """
+
+    kind: Literal["like", "dislike", "taste", "text", "about", "context", "popularity", "appeal"]
+    cause: str
+    sentence: str
+    fall: float
 
 
 class Ranked(Message):
@@ -190,7 +202,10 @@ class Ranked(Message):
     score: float
     source: str | None
     propensity: float
-    reasons: list[Reason] | None = None
+    parts: list[Part] | None = None
+    reasons: list[Reason] | None = Field(
+        None, description="Each was put to the test; empty where none passed. Never stored, so that a page has none."
+    )
 
 
 class Recommended(Message):

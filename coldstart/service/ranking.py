@@ -131,8 +131,13 @@ def kept(found: Recommendation) -> list[Any]:
     return [found.id, found.title, round(found.score, 6), {name: value for name, value in parts.items() if value}]
 
 
+def why(found: Recommendation) -> list[dict[str, Any]]:
+    """Return an item's reasons as an answer holds them."""
+    return [{"kind": one.kind, "cause": one.cause, "sentence": one.sentence, "fall": one.fall} for one in found.reasons]
+
+
 def told(entry: Sequence[Any], rank: int, *, explain: bool) -> dict[str, Any]:
-    """Return a kept item as an answer holds it. Reasons are the parts that raised its score, the largest first."""
+    """Return a kept item as an answer holds it. Parts are those that raised its score, the largest first."""
     id_, title, score, parts = entry
     raising = sorted(((name, value) for name, value in parts.items() if value > 0), key=lambda pair: -pair[1])
     answer: dict[str, Any] = {
@@ -144,7 +149,7 @@ def told(entry: Sequence[Any], rank: int, *, explain: bool) -> dict[str, Any]:
         "propensity": 1.0,
     }
     if explain:
-        answer["reasons"] = [
-            {"scorer": name, "contribution": value, "reason": _WORDS.get(name, name)} for name, value in raising
+        answer["parts"] = [
+            {"scorer": name, "contribution": value, "meaning": _WORDS.get(name, name)} for name, value in raising
         ]
     return answer

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from coldstart.executor import Job
 from coldstart.service import messages as m
 from coldstart.service.keys import Key
 from coldstart.service.problems import Refused
-from coldstart.service.ranking import Asked, kept, ranked, told
+from coldstart.service.ranking import Asked, kept, ranked, told, why
 from coldstart.service.running import Service
 from coldstart.service.storage import Event, Given
 from coldstart.service.tenant import Tenant
@@ -124,6 +124,7 @@ async def recommend(request: Request, tenant: Reader, body: m.RecommendBody) -> 
             "exclude": body.exclude,
             "candidates": body.candidates,
             "language": body.language,
+            "explain": body.explain,
         },
     )
     deadline = None if body.deadline_ms is None else start + body.deadline_ms / 1000
@@ -152,12 +153,17 @@ async def recommend(request: Request, tenant: Reader, body: m.RecommendBody) -> 
     }
     given = Given(secrets.token_hex(16), body.user_id, time.time(), body.k, [kept(one) for one in found], about)
     service.lists.add(tenant.id, given)
-    return _answer(given, 0, body.k, explain=body.explain, refined=refined)
+    reasons = [why(one) for one in found] if body.explain else []
+    return _answer(given, 0, body.k, explain=body.explain, refined=refined, reasons=reasons)
 
 
-def _answer(given: Given, offset: int, limit: int, *, explain: bool, refined: Any = None) -> m.Recommended:
+def _answer(
+    given: Given, offset: int, limit: int, *, explain: bool, refined: Any = None, reasons: Sequence[Any] = ()
+) -> m.Recommended:
     shown = [
-        m.Ranked(**told(entry, offset + place + 1, explain=explain))
+        m.Ranked(
+            **told(entry, offset + place + 1, explain=explain), reasons=reasons[place] if place < len(reasons) else None
+        )
         for place, entry in enumerate(given.ranked[offset : offset + limit])
     ]
     return m.Recommended(
@@ -200,7 +206,7 @@ def _refine(service: Service, tenant: Tenant, asked: Asked, user: str | None, fi
 
 
 def _fingerprint(tenant: Tenant, body: m.RecommendBody, stated: Any, did: list[Event]) -> bytes:
-    asked = body.model_dump_json(exclude={"deadline_ms", "explain", "refine"})
+    asked = body.model_dump_json(exclude={"deadline_ms", "refine"})
     known = repr((tenant.id, asked, stated, [(e.event_id, e.item, e.event_type, e.value) for e in did]))
     return hashlib.sha256(known.encode("utf-8", "surrogatepass")).digest()
 

@@ -94,8 +94,20 @@ def test_a_list_says_how_it_came_about(call):
     assert answer["total"] == 3
     first = answer["items"][0]
     assert first["propensity"] == 1.0
-    assert first["source"] == first["reasons"][0]["scorer"]
-    assert all(reason["contribution"] > 0 for one in answer["items"] for reason in one["reasons"])
+    assert first["source"] == first["parts"][0]["scorer"]
+    assert all(part["contribution"] > 0 for one in answer["items"] for part in one["parts"])
+    assert first["reasons"]
+    assert all(reason["fall"] > 0 and reason["sentence"] for one in answer["items"] for reason in one["reasons"])
+
+
+def test_reasons_are_told_once_and_never_stored(call, service):
+    told = call("POST", "/v1/recommend", {"profile": SMOKY, "k": 3, "explain": True}).json()
+    again = call("GET", f"/v1/recommendations/{told['recommendation_id']}?explain=true").json()
+    assert [one["parts"] for one in again["items"]] == [one["parts"] for one in told["items"]]
+    assert [one["reasons"] for one in again["items"]] == [None] * 3
+    service.lists.flush()
+    stored = service.storage.recommendation("shop", told["recommendation_id"])
+    assert "honey" not in json.dumps([stored.ranked, stored.about])
 
 
 def test_it_is_the_engines_list(call, service):
