@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from coldstart.errors import ModelError
 from coldstart.models import ResolvedModel
+from coldstart.prefixes import Ids, Prefix, Prefixes
 from coldstart.weights import quiet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from coldstart.reading import Reader
+
 Progress = Callable[[int], None]
 """Called with the number of continuations just done."""
 
-_BATCH_TOKENS = 512
-_LOGIT_FLOATS = 40_000_000  # 160 MB of float32 logits a batch at most, whatever the vocabulary
-_PREFIXES_KEPT = 8
+Asked = tuple[str, Sequence[str]]
+"""A prompt, and the questions that follow it."""
+
+PREFIX_BYTES = 192 * 2**20
+"""What remembered prompts may take in memory; of SmolLM2-135M some 4,000 tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +48,20 @@ class Likelihoods:
             return np.where(self.tokens > 0, self.total / self.tokens, np.nan)
 
 
-@dataclass(frozen=True, slots=True)
-class _Prefix:
-    """A prompt that was read once: its tokens, its attention cache and what it expects next."""
-
-    ids: tuple[int, ...]
-    cache: Any
-    next_log_probabilities: Tensor
-
-
 class LanguageModel:
     """A causal language model that scores continuations.
 
-    A prompt is read once and its attention cache shared by all its continuations, which are sorted by length
-    and batched by a budget of tokens. Scores equal those of one plain forward per continuation, up to rounding.
+    A prompt is read once, as far as it doesn't begin like one that was read before, and its attention cache is
+    shared by all its continuations, which are sorted by length and batched by a budget of tokens. Scores equal those
+    of one plain forward per continuation, up to rounding. Models of Llama's architecture are read by
+    :mod:`coldstart.llama`, others, and a model that PEFT has wrapped, by transformers: merge an adapter
+    (``merge_and_unload``) to have the faster way.
+
+    Args:
+        model: A causal language model of transformers. Its weights must not change in place.
+        tokenizer: That belongs to it.
+        name: What it is called.
+        content_hash: Of its weights.
     """
 
     def __init__(self, model: Any, tokenizer: Any, *, name: str = "language model", content_hash: str = "") -> None:
@@ -68,8 +69,8 @@ class LanguageModel:
         self.tokenizer = tokenizer
         self.name = name
         self.hash = content_hash
-        self._prefixes: OrderedDict[tuple[int, ...], _Prefix] = OrderedDict()
-        self._pad = next(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None)
+        self._prefixes = Prefixes(PREFIX_BYTES)
+        self._reader = _reader_of(model)
 
     @classmethod
     def load(cls, resolved: ResolvedModel, *, device: str = "cpu", dtype: str = "float32") -> LanguageModel:
@@ -136,8 +137,9 @@ class LanguageModel:
         for batch in self._batches([len(row) for row in rows]):
             kept = [row for row in batch if rows[row]]
             if kept:
-                for row, values in zip(kept, self._score(prefix, [rows[row] for row in kept]), strict=True):
-                    found[row] = values
+                values = self._reader.log_probabilities(prefix, [rows[row] for row in kept])
+                for row, each in zip(kept, values, strict=True):
+                    found[row] = each
             if progress is not None:
                 progress(len(batch))
         return found
@@ -161,25 +163,59 @@ class LanguageModel:
         Raises:
             ModelError: The tokenizer begins both answers with the same token.
         """
-        yes_id, no_id = self._ids(yes)[:1], self._ids(no)[:1]
-        if yes_id == no_id or not yes_id or not no_id:
+        return self.log_odds_of([(prompt, questions)], yes=yes, no=no)[0]
+
+    def log_odds_of(self, asked: Sequence[Asked], *, yes: str, no: str) -> list[NDArray[np.float64]]:
+        """Return :meth:`log_odds` of several prompts with questions, read together; each as if it were alone.
+
+        Raises:
+            ModelError: The tokenizer begins both answers with the same token.
+        """
+        odds = self.preferences(asked, [yes, no])
+        return [each[:, 0] - each[:, 1] for each in odds]
+
+    def preferences(self, asked: Sequence[Asked], answers: Sequence[str]) -> list[NDArray[np.float64]]:
+        """Return what the model gives each answer after each question, by its first token, in nats.
+
+        A row's numbers compare with each other: they are log-probabilities up to a constant.
+
+        Returns:
+            For each prompt, shape: ``(questions, answers)``.
+
+        Raises:
+            ModelError: The tokenizer begins two answers with the same token.
+        """
+        tokens = [self._ids(answer)[:1] for answer in answers]
+        if not all(tokens) or len({token[0] for token in tokens}) < len(tokens):
             raise ModelError(
-                f"{self.name} begins the answers {yes!r} and {no!r} with the same token: name two answers that differ"
-                " in their first token"
+                f"{self.name} begins two of the answers {', '.join(map(repr, answers))} with the same token: name"
+                " answers that differ in their first token"
             )
-        prefix = self._read(self._prompt_ids(prompt))
-        rows = self.tokenize(prompt, questions)
-        undecided = prefix.next_log_probabilities
-        odds = np.full(len(rows), float(undecided[yes_id[0]] - undecided[no_id[0]]))
-        for batch in self._batches([len(row) for row in rows]):
-            kept = [row for row in batch if rows[row]]
-            if kept:
-                ends = [len(rows[row]) - 1 for row in kept]
-                wanted = sorted(set(ends))
-                logits = self._forward(prefix, [rows[row] for row in kept], after=wanted)
-                last = logits[range(len(kept)), [wanted.index(end) for end in ends]]
-                odds[kept] = (last[:, yes_id[0]] - last[:, no_id[0]]).double().cpu().numpy()
-        return odds
+        if not asked:
+            return []
+        prefixes = [self._read(self._prompt_ids(prompt)) for prompt, _ in asked]
+        rows = [(place, row) for place, each in enumerate(asked) for row in self.tokenize(*each)]
+        found = np.zeros((len(rows), len(answers)))
+        for batch in self._batches([len(row) for _, row in rows]):
+            batch.sort()  # rows of the same prompt stand together
+            groups = [
+                (prefixes[place], [rows[at][1] for at in batch if rows[at][0] == place])
+                for place in dict.fromkeys(rows[at][0] for at in batch)
+            ]
+            found[batch] = self._reader.next_logits(groups, [token[0] for token in tokens]).double().cpu().numpy()
+        return np.split(found, np.cumsum([len(questions) for _, questions in asked])[:-1])
+
+    def next_log_probabilities(self, prompt: str, rows: Sequence[Sequence[int]]) -> Tensor:
+        """Return how likely each token of the vocabulary is after a prompt and some tokens more, in nats.
+
+        Args:
+            prompt: Read once.
+            rows: Tokens as :meth:`tokenize` has them; none for the prompt alone. They are read in one batch.
+
+        Returns:
+            On the model's device, 32-bit. Shape: ``(rows, vocabulary)``.
+        """
+        return self._reader.next_log_probabilities(self._read(self._prompt_ids(prompt)), rows)
 
     def chat(self, text: str) -> str:
         """Return a user's turn as this model's chat template writes it, ready for the answer.
@@ -197,12 +233,13 @@ class LanguageModel:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return ids
 
-    def _prompt_ids(self, prompt: str) -> tuple[int, ...]:
+    def _prompt_ids(self, prompt: str) -> Ids:
         ids = tuple(self.tokenizer(prompt, verbose=False)["input_ids"])
         if ids:
             return ids
         start = self.tokenizer.bos_token_id
-        return (self._pad if start is None else start,)
+        ends = (start, self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0)
+        return (next(each for each in ends if each is not None),)
 
     def _continuation_ids(self, prompt: str, text: str) -> list[int]:
         """Tokenize a text as it stands after the prompt where the tokenizer keeps the prompt's own tokens.
@@ -215,97 +252,36 @@ class LanguageModel:
         joint, alone = self._ids(tail + text), self._ids(tail)
         return joint[len(alone) :] if joint[: len(alone)] == alone else self._ids(text)
 
-    def _read(self, ids: tuple[int, ...]) -> _Prefix:
-        """Return what the model knows after a prompt, from the few most recently used if it is there."""
-        import torch
+    def _read(self, ids: Ids) -> Prefix:
+        """Return what the model knows after a prompt, from what it remembers as far as that goes."""
+        if not self._reader.current:  # the model was given other weights
+            self._reader = _reader_of(self.model)
+            self._prefixes.clear()
+        found = self._prefixes.get(ids)
+        if found is None:
+            found = self._reader.read(ids, *self._prefixes.nearest(ids))
+            self._prefixes.keep(found)
+        return found
 
-        if ids in self._prefixes:
-            self._prefixes.move_to_end(ids)
-            return self._prefixes[ids]
-        with torch.inference_mode():
-            out = self.model(torch.tensor([ids], device=self.model.device), use_cache=True)
-            prefix = _Prefix(
-                ids, getattr(out, "past_key_values", None), torch.log_softmax(out.logits[0, -1].float(), -1)
-            )
-        self._prefixes[ids] = prefix
-        while len(self._prefixes) > _PREFIXES_KEPT:
-            self._prefixes.popitem(last=False)
-        return prefix
-
-    def _score(self, prefix: _Prefix, rows: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
-        """Return each token's log-probability for rows of at least one token, the longest first."""
-        import torch
-
-        longest = len(rows[0])
-        found = torch.zeros((len(rows), longest), dtype=torch.float64)
-        first = torch.tensor([row[0] for row in rows], device=prefix.next_log_probabilities.device)
-        found[:, 0] = prefix.next_log_probabilities[first].double().cpu()
-        if longest > 1:
-            logits = self._forward(prefix, [row[:-1] for row in rows])
-            targets = torch.zeros((len(rows), longest - 1), dtype=torch.long)
-            for place, row in enumerate(rows):
-                targets[place, : len(row) - 1] = torch.tensor(row[1:], dtype=torch.long)
-            chosen = logits.gather(2, targets.to(logits.device)[..., None])[..., 0]
-            found[:, 1:] = (chosen - logits.logsumexp(-1)).double().cpu()
-        return [values[: len(row)].numpy() for values, row in zip(found, rows, strict=True)]
-
-    def _forward(self, prefix: _Prefix, rows: Sequence[Sequence[int]], *, after: Sequence[int] | None = None) -> Tensor:
-        """Return the logits after tokens of rows that continue a prefix, padded on the right.
-
-        Args:
-            prefix: What all rows continue.
-            rows: Tokens, at least one row.
-            after: After which tokens, counted from 0, rising; after each if None.
-
-        Returns:
-            Shape: ``(rows, after, vocabulary)``, float32.
-        """
-        import torch
-
-        longest = max(1, max(len(row) for row in rows))
-        inputs = torch.full((len(rows), longest), self._pad)
-        for place, row in enumerate(rows):
-            inputs[place, : len(row)] = torch.tensor(row, dtype=torch.long)
-        inputs = inputs.to(self.model.device)
-        with torch.inference_mode():
-            if _can_branch(prefix.cache):
-                cache = copy.deepcopy(prefix.cache)
-                cache.batch_repeat_interleave(len(rows))
-                if after is not None and self._can_choose:
-                    kept = {"logits_to_keep": torch.tensor(after, device=inputs.device)}
-                    return self.model(inputs, past_key_values=cache, use_cache=True, **kept).logits.float()  # type: ignore[no-any-return]
-                logits = self.model(inputs, past_key_values=cache, use_cache=True).logits
-            else:
-                start = torch.tensor([prefix.ids], device=inputs.device).expand(len(rows), -1)
-                logits = self.model(torch.cat([start, inputs], 1)).logits[:, len(prefix.ids) :]
-        result: Tensor = (logits if after is None else logits[:, list(after)]).float()
-        return result
-
-    @cached_property
-    def _can_choose(self) -> bool:
-        """Whether the model computes logits only where they are wanted."""
-        return "logits_to_keep" in inspect.signature(self.model.forward).parameters
-
-    def _batches(self, lengths: Sequence[int] | NDArray[np.int64]) -> list[list[int]]:
-        """Split rows, longest first, under a budget of tokens and of logits."""
-        budget = max(1, min(_BATCH_TOKENS, _LOGIT_FLOATS // int(self.model.config.get_text_config().vocab_size)))
+    def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Split rows, longest first, under a budget of tokens."""
+        budget = self._reader.most(int(self.model.config.get_text_config().vocab_size))
         batches: list[list[int]] = []
         room = 0
         for row in np.argsort(-np.asarray(lengths, np.int64), kind="stable"):
-            if room == 0:
-                room = max(1, budget // max(1, int(lengths[row])))
+            cost = max(1, lengths[row] if self._reader.packs or not batches else lengths[batches[-1][0]])
+            if room < cost:
                 batches.append([])
+                room, cost = budget, max(1, lengths[row])
             batches[-1].append(int(row))
-            room -= 1
+            room -= cost
         return batches
 
 
-def _can_branch(cache: Any) -> bool:
-    """Whether one read prompt's cache can be shared by many continuations (attention caches; not state spaces)."""
-    from transformers import DynamicCache
+def _reader_of(model: Any) -> Reader:
+    from coldstart.reading import reader_of
 
-    # A state space's layers sit in a DynamicCache too; they can't be repeated, nor go on with several tokens at once.
-    return isinstance(cache, DynamicCache) and not any(hasattr(layer, "recurrent_states") for layer in cache.layers)
+    return reader_of(model)
 
 
 def model_hashes(*models: Any) -> Mapping[str, str]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from coldstart import generation
+from coldstart import reading
 from coldstart.errors import ModelError
 from coldstart.generation import LanguageModel
 from coldstart.models import ResolvedModel
+from coldstart.prefixes import Prefixes
 
 if TYPE_CHECKING:
     import torch
@@ -118,25 +119,27 @@ def test_log_odds_follow_their_questions_whatever_the_order(model):
     np.testing.assert_allclose(shuffled, found[order], atol=CLOSE)
 
 
-def test_a_prompt_that_was_read_before_gives_the_same_numbers(models):
+def test_a_prompt_that_was_read_before_gives_the_same_numbers(models, monkeypatch):
     model = models("llama")
-    model._prefixes.clear()
+    monkeypatch.setattr(model, "_prefixes", Prefixes(20_000))
     first = model.likelihoods("Kept:", CONTINUATIONS)
     odds = model.log_odds("Kept:", CONTINUATIONS, yes="Yes", no="No")
     assert (model.likelihoods("Kept:", CONTINUATIONS).total == first.total).all()
-    for number in range(2 * generation._PREFIXES_KEPT):
-        model.likelihoods(f"other {number}", [" tea"])
-    assert len(model._prefixes) == generation._PREFIXES_KEPT
+    for number in range(20):
+        model.likelihoods(f"{number}, another prompt", [" tea"])
+        assert model._prefixes.size <= 20_000
+    assert 1 < len(model._prefixes) < 20
     assert (model.likelihoods("Kept:", CONTINUATIONS).total == first.total).all()
     assert (model.log_odds("Kept:", CONTINUATIONS, yes="Yes", no="No") == odds).all()
 
 
 @pytest.mark.parametrize("budget", [1, 16, 4096])
-def test_the_size_of_batches_changes_nothing(models, monkeypatch, budget):
-    model = models("gpt2")
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_the_size_of_batches_changes_nothing(models, monkeypatch, name, budget):
+    model = models(name)
     expected = model.likelihoods("Teas:", CONTINUATIONS).total
     odds = model.log_odds("Teas:", CONTINUATIONS, yes="Yes", no="No")
-    monkeypatch.setattr(generation, "_BATCH_TOKENS", budget)
+    monkeypatch.setattr(model._reader, "most", lambda _vocabulary: budget)
     np.testing.assert_allclose(model.likelihoods("Teas:", CONTINUATIONS).total, expected, atol=CLOSE)
     np.testing.assert_allclose(model.log_odds("Teas:", CONTINUATIONS, yes="Yes", no="No"), odds, atol=CLOSE)
 
@@ -144,11 +147,86 @@ def test_the_size_of_batches_changes_nothing(models, monkeypatch, budget):
 @pytest.mark.parametrize("name", ["llama", "gpt2", "sliding"])
 def test_a_model_whose_cache_can_not_branch_gives_the_same_numbers(models, monkeypatch, name):
     model = models(name)
+    monkeypatch.setattr(model, "_reader", reading.Whole(model.model))
+    monkeypatch.setattr(model, "_prefixes", Prefixes(1))
     branched = model.likelihoods("Teas:", CONTINUATIONS).total
     odds = model.log_odds("Teas:", CONTINUATIONS, yes="Yes", no="No")
-    monkeypatch.setattr(generation, "_can_branch", lambda _cache: False)
+    monkeypatch.setattr(reading, "_can_branch", lambda _cache: False)
     np.testing.assert_allclose(model.likelihoods("Teas:", CONTINUATIONS).total, branched, atol=CLOSE)
     np.testing.assert_allclose(model.log_odds("Teas:", CONTINUATIONS, yes="Yes", no="No"), odds, atol=CLOSE)
+
+
+def test_questions_read_together_are_answered_as_if_alone(model):
+    asked = [(prompt, CONTINUATIONS[place : place + 4]) for place, prompt in enumerate([*PROMPTS, "Teas:"])]
+    together = model.log_odds_of([*asked, ("none", [])], yes="Yes", no="No")
+    assert together[-1].shape == (0,)
+    for (prompt, questions), odds in zip(asked, together, strict=False):
+        np.testing.assert_allclose(odds, model.log_odds(prompt, questions, yes="Yes", no="No"), atol=CLOSE)
+    assert model.log_odds_of([], yes="Yes", no="No") == []
+
+
+def test_preferences_compare_any_answers(model):
+    found = model.preferences([("Teas:", CONTINUATIONS)], ["Yes", "No", "x"])[0]
+    assert found.shape == (len(CONTINUATIONS), 3)
+    odds = model.log_odds("Teas:", CONTINUATIONS, yes="x", no="Yes")
+    np.testing.assert_allclose(found[:, 2] - found[:, 0], odds, atol=CLOSE)
+
+
+def test_what_may_come_next_is_what_a_plain_forward_expects(model):
+    rows = [[], *(ids for ids in model.tokenize("Teas:", CONTINUATIONS[:4]) if ids)]
+    found = model.next_log_probabilities("Teas:", rows).double().numpy()
+    start = model.tokenizer("Teas:")["input_ids"]
+    for row, each in zip(rows, found, strict=True):
+        plain = plain_logits(model, [*start, *row])[-1].log_softmax(-1).numpy()
+        np.testing.assert_allclose(each, plain, atol=CLOSE)
+
+
+def test_a_prompt_that_begins_like_another_gives_the_same_numbers(models, monkeypatch):
+    model = models("llama")
+    expected = {}
+    for prompt in ("A long prompt of teas", "A long prompt", "A long prompt of coffees:", "A long prompt of teas:"):
+        monkeypatch.setattr(model, "_prefixes", Prefixes(10**9))
+        expected[prompt] = model.likelihoods(prompt, CONTINUATIONS).total
+    monkeypatch.setattr(model, "_prefixes", Prefixes(10**9))
+    for prompt, total in expected.items():
+        np.testing.assert_allclose(model.likelihoods(prompt, CONTINUATIONS).total, total, atol=CLOSE)
+
+
+def test_a_prompt_that_is_read_in_pieces_gives_the_same_numbers(models, monkeypatch):
+    model, prompt = models("llama"), "tea, " * 40
+    expected = model.likelihoods(prompt, CONTINUATIONS).total
+    monkeypatch.setattr("coldstart.llama._CHUNK", 7)
+    monkeypatch.setattr(model, "_prefixes", Prefixes(1))
+    np.testing.assert_allclose(model.likelihoods(prompt, CONTINUATIONS).total, expected, atol=CLOSE)
+
+
+def test_llamas_are_read_packed_and_others_by_transformers(models):
+    ways = {name: type(models(name)._reader).__name__ for name in MODELS}
+    assert {name for name, way in ways.items() if way == "Packed"} == {
+        "llama",
+        "llama-without-chat",
+        "llama-with-start",
+    }
+
+
+def test_a_model_that_was_given_other_weights_is_read_anew(language_model_folder, resolve_folder):
+    import torch
+
+    model = LanguageModel.load(resolve_folder(language_model_folder()))
+    before = model.likelihoods("Teas:", CONTINUATIONS).total
+    layer = model.model.model.layers[0].self_attn.k_proj
+    layer.weight.data = layer.weight.data + torch.randn_like(layer.weight)
+    after = model.likelihoods("Teas:", CONTINUATIONS).total
+    plain = [sum(plain_likelihood(model, "Teas:", text)) for text in CONTINUATIONS]
+    assert np.abs(after - before).max() > 0.01
+    np.testing.assert_allclose(after, plain, atol=CLOSE)
+
+
+def test_two_that_share_weights_hold_them_once(language_model_folder, resolve_folder):
+    model = LanguageModel.load(resolve_folder(language_model_folder()))
+    other = LanguageModel(model.model, model.tokenizer)
+    assert model._reader.current
+    assert other._reader.current
 
 
 def test_no_continuations_give_no_numbers(models):
@@ -158,7 +236,7 @@ def test_no_continuations_give_no_numbers(models):
 
 
 def test_progress_counts_to_the_number_of_continuations(models, monkeypatch):
-    monkeypatch.setattr(generation, "_BATCH_TOKENS", 16)
+    monkeypatch.setattr(models("llama")._reader, "most", lambda _vocabulary: 16)
     done: list[int] = []
     models("llama").likelihoods("Teas:", CONTINUATIONS, progress=done.append)
     assert sum(done) == len(CONTINUATIONS)

@@ -1,0 +1,246 @@
+"""Two ways to read continuations with a causal language model: packed, for Llama's kind, and transformers', for any."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from coldstart.llama import Group, Llama
+from coldstart.prefixes import Ids, Prefix
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Rows = Sequence[Sequence[int]]
+
+_LOGITS = 8_000_000
+"""Numbers of logits that are held at once, where it can be chosen: 32 MB, about what a processor's cache takes."""
+
+_ALL_LOGITS = 40_000_000  # where it can't: 160 MB
+
+
+class Reader(Protocol):
+    """Reads prompts, and continuations of prompts that were read."""
+
+    packs: bool
+    """Whether a batch costs the sum of its rows' tokens; else its longest row times its rows."""
+
+    @property
+    def current(self) -> bool:
+        """Whether the model's weights are those that were read at first."""
+        ...
+
+    def most(self, vocabulary: int) -> int:
+        """Return how many tokens a batch may have at most."""
+        ...
+
+    def read(self, ids: Ids, start: Prefix | None, length: int) -> Prefix:
+        """Read a prompt, of which ``length`` tokens may be had from ``start``."""
+        ...
+
+    def log_probabilities(self, prefix: Prefix, rows: Rows) -> list[NDArray[np.float64]]:
+        """Return each token's log-probability in rows of at least one token, the longest first, in nats."""
+        ...
+
+    def next_logits(self, groups: Sequence[tuple[Prefix, Rows]], tokens: Sequence[int]) -> Tensor:
+        """Return the logits of a few tokens after each row. Rows may be empty. Shape: ``(all rows, tokens)``."""
+        ...
+
+    def next_log_probabilities(self, prefix: Prefix, rows: Rows) -> Tensor:
+        """Return the log-probability of every token after each row. Shape: ``(rows, vocabulary)``."""
+        ...
+
+
+def reader_of(model: Any) -> Reader:
+    """Return the fastest reader of a model of transformers."""
+    llama = Llama.of(model)
+    return Whole(model) if llama is None else Packed(llama)
+
+
+class Packed:
+    """All rows of a batch behind each other, their prompts' attention cache shared, logits only where wanted."""
+
+    packs = True
+
+    def __init__(self, llama: Llama) -> None:
+        self._llama = llama
+
+    @property
+    def current(self) -> bool:
+        """Whether the model's weights are those that were read at first."""
+        return self._llama.current
+
+    def most(self, vocabulary: int) -> int:  # noqa: ARG002 - logits are had a few at a time
+        """Return how many tokens a batch may have at most; more would gain nothing."""
+        return 512
+
+    def read(self, ids: Ids, start: Prefix | None, length: int) -> Prefix:
+        """Read a prompt; what it shares with another isn't read again."""
+        length = min(length, len(ids) - 1)  # the last token's state is wanted
+        past = None if start is None or length <= 0 else start.past[:, :, :, :length]
+        past, state = self._llama.read(ids[max(length, 0) :], past)
+        return Prefix(ids, past, state, past.numel() * past.element_size() + state.numel() * state.element_size())
+
+    def log_probabilities(self, prefix: Prefix, rows: Rows) -> list[NDArray[np.float64]]:
+        """Return each token's log-probability in rows of at least one token, in nats."""
+        device = self._llama.head.device
+        rest = [row[:-1] for row in rows if len(row) > 1]
+        count = sum(map(len, rest))
+        states = prefix.state.new_empty((0, len(prefix.state)))
+        if rest:
+            states = self._llama.states([Group(prefix.past, rest)], torch.arange(count))
+        first = torch.tensor([row[0] for row in rows], device=device)
+        targets = torch.tensor([one for row in rows for one in row[1:]], dtype=torch.long, device=device)
+        begun = (self._llama.head[first] @ prefix.state).double() - self._normaliser(prefix)
+        found = self._chosen(states, targets).cpu().numpy()
+        starts = np.cumsum([0, *(len(row) - 1 for row in rows)])
+        values = begun.cpu().numpy()
+        return [
+            np.concatenate([values[place : place + 1], found[starts[place] : starts[place + 1]]])
+            for place in range(len(rows))
+        ]
+
+    def next_logits(self, groups: Sequence[tuple[Prefix, Rows]], tokens: Sequence[int]) -> Tensor:
+        """Return the logits of a few tokens after each row. Shape: ``(all rows, tokens)``."""
+        return self._ends(groups) @ self._llama.head[list(tokens)].T
+
+    def next_log_probabilities(self, prefix: Prefix, rows: Rows) -> Tensor:
+        """Return the log-probability of every token after each row. Shape: ``(rows, vocabulary)``."""
+        return torch.log_softmax(self._ends([(prefix, rows)]) @ self._llama.head.T, -1)
+
+    def _ends(self, groups: Sequence[tuple[Prefix, Rows]]) -> Tensor:
+        """Return what the model makes of each row's last token: of its prompt's where the row is empty."""
+        full = [(prefix, [row for row in rows if row]) for prefix, rows in groups if any(rows)]
+        read = iter(self._read(full) if full else ())
+        return torch.stack([next(read) if row else prefix.state for prefix, rows in groups for row in rows])
+
+    def _read(self, groups: Sequence[tuple[Prefix, Rows]]) -> Tensor:
+        ends = np.cumsum([len(row) for _, rows in groups for row in rows]) - 1
+        return self._llama.states([Group(prefix.past, rows) for prefix, rows in groups], torch.from_numpy(ends))
+
+    def _chosen(self, states: Tensor, targets: Tensor) -> Tensor:
+        """Return the log-probabilities of tokens after states. Shape: ``(states,)``, 64-bit."""
+        head = self._llama.head
+        found = torch.empty(len(states), dtype=torch.float64, device=states.device)
+        step = max(1, _LOGITS // len(head))
+        for start in range(0, len(states), step):
+            logits = states[start : start + step] @ head.T
+            chosen = logits.gather(1, targets[start : start + step, None])[:, 0]
+            found[start : start + step] = chosen.double() - logits.logsumexp(1).double()
+        return found
+
+    def _normaliser(self, prefix: Prefix) -> float:
+        if "normaliser" not in prefix.known:
+            prefix.known["normaliser"] = float((self._llama.head @ prefix.state).double().logsumexp(0))
+        return float(prefix.known["normaliser"])
+
+
+class Whole:
+    """Transformers' own forward pass of any causal language model; the prompt's cache is shared where it can be."""
+
+    packs, current = False, True
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        ends = (model.config.get_text_config().pad_token_id, model.config.get_text_config().eos_token_id)
+        self._pad = next((each for each in ends if isinstance(each, int)), 0)
+
+    def most(self, vocabulary: int) -> int:
+        """Return how many tokens a batch may have at most, so that its logits find room."""
+        return max(1, min(512, _ALL_LOGITS // vocabulary))
+
+    def read(self, ids: Ids, start: Prefix | None, length: int) -> Prefix:  # noqa: ARG002 - not every cache can be cut
+        """Read a prompt."""
+        with torch.inference_mode():
+            out = self._model(torch.tensor([ids], device=self._model.device), use_cache=True)
+            past = getattr(out, "past_key_values", None)
+            state = torch.log_softmax(out.logits[0, -1].float(), -1)
+        return Prefix(ids, past, state, _bytes(past) + state.numel() * state.element_size())
+
+    def log_probabilities(self, prefix: Prefix, rows: Rows) -> list[NDArray[np.float64]]:
+        """Return each token's log-probability in rows of at least one token, the longest first, in nats."""
+        longest = max(map(len, rows))
+        found = torch.zeros((len(rows), longest), dtype=torch.float64)
+        first = torch.tensor([row[0] for row in rows], device=prefix.state.device)
+        found[:, 0] = prefix.state[first].double().cpu()
+        if longest > 1:
+            logits = self._forward(prefix, [row[:-1] for row in rows])
+            targets = torch.zeros((len(rows), longest - 1), dtype=torch.long)
+            for place, row in enumerate(rows):
+                targets[place, : len(row) - 1] = torch.tensor(row[1:], dtype=torch.long)
+            chosen = logits.gather(2, targets.to(logits.device)[..., None])[..., 0]
+            found[:, 1:] = (chosen - logits.logsumexp(-1)).double().cpu()
+        return [values[: len(row)].numpy() for values, row in zip(found, rows, strict=True)]
+
+    def next_logits(self, groups: Sequence[tuple[Prefix, Rows]], tokens: Sequence[int]) -> Tensor:
+        """Return the logits of a few tokens after each row, up to a constant a row. Shape: ``(all rows, tokens)``."""
+        return torch.cat([self.next_log_probabilities(prefix, rows)[:, list(tokens)] for prefix, rows in groups])
+
+    def next_log_probabilities(self, prefix: Prefix, rows: Rows) -> Tensor:
+        """Return the log-probability of every token after each row. Shape: ``(rows, vocabulary)``."""
+        found: Tensor = prefix.state.expand(len(rows), -1).clone()
+        places = [place for place, row in enumerate(rows) if row]
+        if places:
+            ends = [len(rows[place]) - 1 for place in places]
+            wanted = sorted(set(ends))
+            logits = self._forward(prefix, [rows[place] for place in places], after=wanted)
+            last = logits[range(len(places)), [wanted.index(end) for end in ends]]
+            found[places] = torch.log_softmax(last, -1)
+        return found
+
+    def _forward(self, prefix: Prefix, rows: Rows, *, after: Sequence[int] | None = None) -> Tensor:
+        """Return the logits after tokens of rows that continue a prefix, padded on the right.
+
+        Args:
+            prefix: What all rows continue.
+            rows: Tokens, at least one row.
+            after: After which tokens, counted from 0, rising; after each if None.
+
+        Returns:
+            Shape: ``(rows, after, vocabulary)``, float32.
+        """
+        longest = max(1, max(len(row) for row in rows))
+        inputs = torch.full((len(rows), longest), self._pad)
+        for place, row in enumerate(rows):
+            inputs[place, : len(row)] = torch.tensor(row, dtype=torch.long)
+        inputs = inputs.to(self._model.device)
+        with torch.inference_mode():
+            if _can_branch(prefix.past):
+                cache = copy.deepcopy(prefix.past)
+                cache.batch_repeat_interleave(len(rows))
+                if after is not None and self._can_choose:
+                    kept = {"logits_to_keep": torch.tensor(after, device=inputs.device)}
+                    return self._model(inputs, past_key_values=cache, use_cache=True, **kept).logits.float()  # type: ignore[no-any-return]
+                logits = self._model(inputs, past_key_values=cache, use_cache=True).logits
+            else:
+                start = torch.tensor([prefix.ids], device=inputs.device).expand(len(rows), -1)
+                logits = self._model(torch.cat([start, inputs], 1)).logits[:, len(prefix.ids) :]
+        result: Tensor = (logits if after is None else logits[:, list(after)]).float()
+        return result
+
+    @cached_property
+    def _can_choose(self) -> bool:
+        """Whether the model computes logits only where they are wanted."""
+        return "logits_to_keep" in inspect.signature(self._model.forward).parameters
+
+
+def _can_branch(cache: Any) -> bool:
+    """Whether one read prompt's cache can be shared by many continuations (attention caches; not state spaces)."""
+    from transformers import DynamicCache
+
+    # A state space's layers sit in a DynamicCache too; they can't be repeated, nor go on with several tokens at once.
+    return isinstance(cache, DynamicCache) and not any(hasattr(layer, "recurrent_states") for layer in cache.layers)
+
+
+def _bytes(cache: Any) -> int:
+    """Return the bytes of the tensors that a cache of transformers holds."""
+    layers = getattr(cache, "layers", [])
+    held = [each for layer in layers for each in vars(layer).values() if isinstance(each, Tensor)]
+    return sum(each.numel() * each.element_size() for each in held)
