@@ -12,6 +12,7 @@ from threads of this process, on the same machine. Every request has words of it
 - kills: start, load, kill -9 at a random moment, again and again, on SQLite and PostgreSQL.
 - contract: schemathesis over the whole OpenAPI description, every check.
 - tenants: 8 threads of two tenants that share every id: answers that hold what is the other's.
+- swaps: 8 threads ask while adapters are swapped: lists that aren't what the adapter they name gives, and errors.
 - memory: a mix of all requests; resident memory over its second half, beside what it was at half-time.
 
 Command: ``python benchmarks/service.py [--quick] [--only NAME ...] [--seed 0] [--data FOLDER] [--out FILE]``; about 25
@@ -41,8 +42,10 @@ from coldstart.service.keys import Keys
 from kills import Killed
 from processes import Postgres, Running
 from provenance import finish, print_table, provenance
+from swaps import swapped_under
 
 ITEMS = 10_000
+SWAPPED = 200
 WORDS = (
     *("bold", "red", "white", "crisp", "fresh", "sweet", "sparkling", "steak", "fish", "dinner", "party", "summer"),
     *("spicy", "dry", "oak", "fruity", "light", "dessert", "cheese", "picnic", "Brazil", "Spain", "France", "Italy"),
@@ -62,6 +65,8 @@ BARS = {
     "kills, postgresql, problems": ("<=", 0.0),
     "contract, problems": ("<=", 0.0),
     "tenants, leaks": ("<=", 0.0),
+    "swaps, mixed": ("<=", 0.0),
+    "swaps, errors": ("<=", 0.0),
     "memory, growth, %": ("<=", 5.0),
     "memory, errors": ("<=", 0.0),
 }
@@ -257,10 +262,15 @@ def events(bench: Bench) -> Results:
 
 
 @contextmanager
-def small(database: str | None) -> Iterator[Running]:
+def small(database: str | None, **more: Any) -> Iterator[Running]:
     """Run a service without items, and without a language model, so that its starts are its own."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = {"data": folder, "language_model": "", **({} if database is None else {"database": database})}
+        settings = {
+            "data": folder,
+            "language_model": "",
+            **({} if database is None else {"database": database}),
+            **more,
+        }
         with Running(settings) as running:
             yield running
 
@@ -338,6 +348,20 @@ def tenants(bench: Bench) -> Results:
     return {"tenants, rounds": 8 * rounds, "tenants, leaks": len(leaks)}
 
 
+def swaps(bench: Bench) -> Results:
+    """Swap adapters while 8 threads ask ten thousand times."""
+    with small(None, rate=1e6, burst=10**6) as running:
+        found = swapped_under(running, list(wines().items[:SWAPPED]), asked=bench.many(10_000), seed=bench.seed)
+    print("\n".join(found.problems[:10]), file=sys.stderr)
+    return {
+        "swaps, requests": found.asked,
+        "swaps": found.swaps,
+        "swaps, adapters seen in answers": found.seen,
+        "swaps, mixed": found.mixed,
+        "swaps, errors": len(found.problems),
+    }
+
+
 def memory(bench: Bench) -> Results:
     """Mix all requests for ten minutes; the items stay as many as they were."""
     errors, seconds = [0], 600 * bench.scale
@@ -379,6 +403,7 @@ MEASURES: Mapping[str, Callable[[Bench], Results]] = {
     "kills": kills,
     "contract": contract,
     "tenants": tenants,
+    "swaps": swaps,
     "memory": memory,
 }
 

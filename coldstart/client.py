@@ -200,6 +200,19 @@ class Client:
         body = {"query": query, "documents": list(documents), **({} if top_n is None else {"top_n": top_n})}
         return [(one["index"], one["relevance_score"]) for one in self._call("POST", "/v1/rerank", body)["results"]]
 
+    def adapters(self) -> tuple[list[str], str | None]:
+        """Return the versions of the adapters there are, oldest first, and the one in use."""
+        found = self._call("GET", "/v1/adapters")
+        return list(found["adapters"]), found["active"]
+
+    def promote(self, adapter: str) -> None:
+        """Use an adapter from now on; the whole catalogue is read with it before this returns."""
+        self._call("POST", f"/v1/adapters/{_quoted(adapter)}/promote")
+
+    def roll_back(self) -> None:
+        """Use again what was in use before the adapter that is."""
+        self._call("POST", "/v1/adapters/rollback")
+
     def ready(self) -> bool:
         """Return whether the service can answer."""
         try:

@@ -244,6 +244,7 @@ class Recommendations(Sequence[Recommendation]):
         description: The task description of the user that the models read; empty for an empty profile.
         template_hash: Content hash of the templates that took part.
         models: Name to content hash of the models that took part.
+        adapter: The version of the adapter that the bi-encoder has; empty for none, or one that isn't kept.
         degraded: Whether something asked for could not be done (see ``fallback_reason``).
         fallback_reason: Why the list isn't personal or not refined; empty when it is.
         notes: Decisions on the input that the caller should know of, in words.
@@ -253,6 +254,7 @@ class Recommendations(Sequence[Recommendation]):
     description: str = ""
     template_hash: str = ""
     models: Mapping[str, str] = field(default_factory=dict)
+    adapter: str = ""
     degraded: bool = False
     fallback_reason: str = ""
     notes: tuple[str, ...] = ()

@@ -259,9 +259,13 @@ class Recommender:
         )
         return self._with(built, self._ranker.given)
 
-    def reindexed(self, index: Index) -> Recommender:
-        """Return a recommender of another index by the same models, with what this one learned."""
-        return self._with(index, self._ranker.given)
+    def reindexed(self, index: Index, encoder: Encoder | None = None) -> Recommender:
+        """Return a recommender of another index by the same models, with what this one learned.
+
+        Args:
+            encoder: What made that index's vectors, if it isn't the same bi-encoder.
+        """
+        return self._with(index, self._ranker.given, encoder)
 
     def reweighted(self, weights: Mapping[str, float]) -> Recommender:
         """Return a recommender of the same index with these weights over its own; 0 leaves a scorer out.
@@ -403,6 +407,7 @@ class Recommender:
         path: str | os.PathLike[str] | None = None,
         schedule: Schedule | None = None,
         shape: Shape | None = None,
+        hold: bool = False,
         progress: Progress | None = None,
     ) -> Refinement:
         """Train an adapter of the bi-encoder on what people liked, in minutes, and keep it if it ranks better.
@@ -420,6 +425,8 @@ class Recommender:
                 killed goes on where it was.
             schedule: How long and how fast; a quarter of an hour at most if None.
             shape: What learns; rank 16 in the upper half of the blocks if None.
+            hold: Keep an adapter that is let through with the index, but let the index there stay without it: for the
+                index of a service that runs, which promotes it when it is told to.
             progress: Called as the work goes on.
 
         Raises:
@@ -464,6 +471,8 @@ class Recommender:
             self.save(path)
         version = registry.keep(Path(path), kept).version
         registry.keep_vectors(Path(path), version, index.documents, index.vectors)
+        if hold:
+            return Refinement(self._with(index, self._ranker.given, encoder), True, version, verdict, done, told)
         return Refinement(self.promoted(path, version), True, version, verdict, done, told)
 
     def adapted(self, adapter: Adapter | None, *, progress: Progress | None = None) -> Recommender:
@@ -651,6 +660,7 @@ class Recommender:
                 description=query.description,
                 template_hash=self._template_hash,
                 models=self._models_used("language" in scores.parts),
+                adapter=self.index.manifest["encoder"].get("adapter", ""),
                 degraded=bool(reason),
                 fallback_reason=reason,
                 notes=notes,

@@ -19,6 +19,7 @@ from coldstart.cli.options import FILE, FOLDER, as_json, encoding_option, prompt
 @click.option("--batch", type=click.IntRange(min=2), default=128, show_default=True, help="Pairs of items a step.")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=5e-4, show_default=True)
 @click.option("--rank", type=click.IntRange(min=1), default=16, show_default=True, help="Of each weight's change.")
+@click.option("--hold", is_flag=True, help="Keep the adapter, but don't use it yet: for a service's index.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--device", default="cpu", show_default=True, help='A torch device: "cpu", "cuda", "mps".')
 @prompts_option
@@ -33,6 +34,7 @@ def refine(
     batch: int,
     rate: float,
     rank: int,
+    hold: bool,
     seed: int,
     device: str,
     prompts: tuple[Path, ...],
@@ -56,7 +58,13 @@ def refine(
     schedule = Schedule(minutes=minutes, passes=passes, batch=batch, rate=rate, seed=seed)
     with bars() as progress:
         found = recommender.refine(
-            events, profiles=profiles, path=folder, schedule=schedule, shape=Shape(rank=rank), progress=progress
+            events,
+            profiles=profiles,
+            path=folder,
+            schedule=schedule,
+            shape=Shape(rank=rank),
+            hold=hold,
+            progress=progress,
         )
     if as_json:
         trained = None if found.trained is None else {**asdict(found.trained), "losses": len(found.trained.losses)}
@@ -67,5 +75,7 @@ def refine(
     out.print(f"{interactions.name}: {found}", markup=False)
     if found.told["unknown"]:
         out.print(f"{found.told['unknown']:,} events are with items that the catalogue lacks", markup=False)
-    if found.promoted:
+    if found.promoted and hold:
+        out.print(f"adapter {found.version} is kept with {folder}, and isn't in use", markup=False)
+    elif found.promoted:
         out.print(f"{folder} now uses adapter {found.version}; `coldstart adapters rollback {folder}` undoes it")

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,8 +15,9 @@ from fastapi.security import HTTPBearer
 
 from coldstart.encoding import Encoder
 from coldstart.entities import Recommendations
-from coldstart.errors import ColdstartError
+from coldstart.errors import AdapterError, ColdstartError
 from coldstart.executor import Job
+from coldstart.refining.registry import Entry
 from coldstart.service import messages as m
 from coldstart.service.keys import Key
 from coldstart.service.problems import Refused
@@ -149,7 +150,7 @@ async def recommend(request: Request, tenant: Reader, body: m.RecommendBody) -> 
         "notes": list(found.notes),
         "template_hash": found.template_hash,
         "models": dict(found.models),
-        "adapter": None,
+        "adapter": found.adapter or None,
     }
     given = Given(secrets.token_hex(16), body.user_id, time.time(), body.k, [kept(one) for one in found], about)
     service.lists.add(tenant.id, given)
@@ -359,18 +360,34 @@ async def add_events(request: Request, tenant: Writer, body: m.EventsBody) -> m.
 
 @router.get("/adapters", tags=["adapters"], summary="List the refinements of the models")
 async def adapters(tenant: Admin) -> m.Adapters:
-    """Return the adapters that this tenant's interactions have trained."""
-    del tenant
-    return m.Adapters(adapters=[], active=None)
+    """Return the adapters that `coldstart refine` kept with this tenant's index, oldest first."""
+    return _told_of(await asyncio.to_thread(tenant.adapters), tenant)
 
 
 @router.post("/adapters/{adapter_id}/promote", tags=["adapters"], summary="Use a refinement")
-async def promote(tenant: Admin, adapter_id: PathId) -> m.Adapters:
-    """Use an adapter from now on."""
-    raise Refused(404, f"tenant {tenant.id!r} has no adapter {adapter_id!r}: GET /v1/adapters lists those there are")
+async def promote(request: Request, tenant: Admin, adapter_id: PathId) -> m.Adapters:
+    """Use an adapter from now on: requests see the one before until the whole catalogue is read with it."""
+    there = await asyncio.to_thread(tenant.adapters)
+    if not any(adapter_id in (entry.version, entry.version[:4].lstrip("0")) for entry in there):
+        raise Refused(
+            404, f"tenant {tenant.id!r} has no adapter {adapter_id!r}: GET /v1/adapters lists those there are"
+        )
+    return await _used(request, tenant, lambda: tenant.promote(adapter_id))
 
 
 @router.post("/adapters/rollback", tags=["adapters"], summary="Go back to the refinement before")
-async def rollback(tenant: Admin) -> m.Adapters:
+async def rollback(request: Request, tenant: Admin) -> m.Adapters:
     """Go back to the adapter that was in use before, or to none."""
-    raise Refused(409, f"tenant {tenant.id!r} uses no adapter: there is nothing to go back from")
+    return await _used(request, tenant, tenant.roll_back)
+
+
+async def _used(request: Request, tenant: Tenant, change: Callable[[], None]) -> m.Adapters:
+    try:
+        await _service(request).changed(tenant, change)
+    except AdapterError as problem:
+        raise Refused(409, str(problem)) from problem
+    return _told_of(await asyncio.to_thread(tenant.adapters), tenant)
+
+
+def _told_of(entries: Sequence[Entry], tenant: Tenant) -> m.Adapters:
+    return m.Adapters(adapters=[entry.version for entry in entries], active=tenant.adapter or None)

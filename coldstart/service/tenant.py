@@ -6,7 +6,7 @@ import copy
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +15,15 @@ from coldstart import building
 from coldstart.catalogue import Catalogue
 from coldstart.encoding import Encoder
 from coldstart.entities import Context, Interaction, Item, Profile
-from coldstart.errors import BadIndex, CatalogueError
+from coldstart.errors import AdapterError, BadIndex, CatalogueError
 from coldstart.executor import Executor
 from coldstart.generation import LanguageModel
 from coldstart.index import Index
 from coldstart.learning.meanings import Meanings
 from coldstart.prompting import Library
 from coldstart.recommender import Recommender
+from coldstart.refining import lora, registry
+from coldstart.rows import key
 from coldstart.service.events import interactions
 from coldstart.service.sliced import SlicedEncoder, SlicedLanguageModel
 from coldstart.service.storage import Event, Storage
@@ -66,16 +68,18 @@ class Engine:
         finally:
             torch.set_num_threads(before)
 
-    @property
-    def urgent(self) -> Encoder:
-        """The encoder for threads that somebody waits for."""
-        return SlicedEncoder(self.encoder, self.executor, urgent=True)
+    def urgent(self, encoder: Encoder) -> Encoder:
+        """Return an encoder, with an adapter or without, for threads that somebody waits for."""
+        return SlicedEncoder(encoder, self.executor, urgent=True)
+
+    def patient(self, encoder: Encoder) -> Encoder:
+        """Return an encoder, with an adapter or without, for threads that nobody waits for."""
+        return SlicedEncoder(encoder, self.executor, urgent=False)
 
     @property
-    def patient(self) -> tuple[Encoder, LanguageModel | None]:
-        """The models for threads that nobody waits for."""
-        reading = self.language_model and SlicedLanguageModel(self.language_model, self.executor)
-        return SlicedEncoder(self.encoder, self.executor, urgent=False), reading
+    def reading(self) -> LanguageModel | None:
+        """The language model for threads that nobody waits for."""
+        return self.language_model and SlicedLanguageModel(self.language_model, self.executor)
 
 
 class Tenant:
@@ -145,8 +149,11 @@ class Tenant:
         if not items:
             self.recommender = None
             return
-        index = self._saved_index() if self.recommender is None else self.recommender.index
-        made = self._recommender(self._brought(index, items))
+        if self.recommender is None:
+            index, encoder = self._saved()
+        else:
+            index, encoder = self.recommender.index, self.recommender.encoder
+        made = self._recommender(self._brought(index, items, encoder), encoder)
         told = list(self._storage.events(self.id))
         if told:
             with self._telling:
@@ -160,49 +167,66 @@ class Tenant:
         made.warm()
         self.recommender, self.stale = made, False
 
-    def _saved_index(self) -> Index | None:
+    def _saved(self) -> tuple[Index | None, Encoder]:
+        """Return the index that was kept, if it can be used, and the encoder that it is of."""
+        base = self.engine.encoder
         try:
             index = Index.load(self.folder, library=self.engine.library)
         except BadIndex as problem:
             if (self.folder / "manifest.json").exists():
                 log.warning("tenant %s: its index is built anew: %s", self.id, problem)
-            return None
+            return None, base
+        told = index.manifest["encoder"]
+        if told.get("base", told["hash"]) != base.hash or index.manifest["kind"] != self.kind:
+            return None, base
+        encoder = self._adapted(told)
+        if told["hash"] != encoder.hash:
+            index = building.reencoded(index, self.engine.urgent(encoder), known={}, progress=None)
         model, built = self.engine.language_model, index.manifest["language_model"]
-        if index.manifest["encoder"]["hash"] != self.engine.encoder.hash or index.manifest["kind"] != self.kind:
-            return None
         if built is not None and (model is None or built["hash"] != model.hash):
-            return building.build(
+            index = building.build(
                 index.catalogue,
-                encoder=self.engine.urgent,
+                encoder=self.engine.urgent(encoder),
                 language_model=None,
                 library=self.engine.library,
                 previous=index,
             )
-        return index
+        return index, encoder
 
-    def _brought(self, index: Index | None, items: Sequence[Item]) -> Index:
+    def _adapted(self, told: Mapping[str, str]) -> Encoder:
+        """Return the encoder with the adapter that a manifest tells of; without, if that can't be had."""
+        base = self.engine.encoder
+        if not told.get("adapter"):
+            return base
+        try:
+            return lora.adapted(base, registry.load(self.folder, told["adapter"]))
+        except AdapterError as problem:
+            log.warning("tenant %s: its items are encoded anew, without an adapter: %s", self.id, problem)
+            return base
+
+    def _brought(self, index: Index | None, items: Sequence[Item], encoder: Encoder) -> Index:
         """Return an index of exactly these items, from one of others."""
         wanted = {item.id: item for item in items}
         there = {} if index is None else {item.id: item for item in index.catalogue.items}
         if index is None or not there.keys() & wanted.keys():
             return building.build(
                 Catalogue(items, kind=self.kind),
-                encoder=self.engine.urgent,
+                encoder=self.engine.urgent(encoder),
                 language_model=None,
                 library=self.engine.library,
             )
         if gone := there.keys() - wanted.keys():
             index = building.reduced(index, sorted(gone))
         changed = [item for id_, item in wanted.items() if there.get(id_) != item]
-        return self._extended(index, changed) if changed else index
+        return self._extended(index, changed, encoder) if changed else index
 
-    def _extended(self, index: Index, items: Sequence[Item]) -> Index:
-        return building.extended(index, items, encoder=self.engine.urgent, library=self.engine.library)
+    def _extended(self, index: Index, items: Sequence[Item], encoder: Encoder) -> Index:
+        return building.extended(index, items, encoder=self.engine.urgent(encoder), library=self.engine.library)
 
-    def _recommender(self, index: Index) -> Recommender:
+    def _recommender(self, index: Index, encoder: Encoder) -> Recommender:
         return Recommender(
             index,
-            encoder=self.engine.encoder,
+            encoder=encoder,
             language_model=self.engine.language_model,
             library=self.engine.library,
         )
@@ -225,9 +249,11 @@ class Tenant:
             done = self._storage.put_items(self.id, items)
             try:
                 if self.recommender is None:
-                    self._swap(self._recommender(self._brought(None, items)))
+                    base = self.engine.encoder
+                    self._swap(self._recommender(self._brought(None, items, base), base))
                 else:
-                    self._swap(self.recommender.reindexed(self._extended(self.recommender.index, items)))
+                    encoder = self.recommender.encoder
+                    self._swap(self.recommender.reindexed(self._extended(self.recommender.index, items, encoder)))
             except BaseException:
                 self.stale = True  # the rows are ahead of the index until it is reconciled
                 raise
@@ -286,7 +312,7 @@ class Tenant:
         if before is None:
             return
         version, index = self.version, before.index
-        encoder, reading = self.engine.patient
+        encoder, reading = self.engine.patient(before.encoder), self.engine.reading
         if self.pending and reading is not None:
             measured = index.manifest.get("measured", 0)
             if index.appeal is None or len(before.catalogue) > GROWN * measured:
@@ -304,10 +330,77 @@ class Tenant:
                 current = self.recommender
                 if current is not None:
                     if self.version != version:
-                        index = self._brought(index, current.catalogue.items)
+                        index = self._in_terms_of(current, index)
+                        index = self._brought(index, current.catalogue.items, current.encoder)
                     self._swap(current.reindexed(index))
                     version = self.version
         self._keep(index, version)
+
+    def _in_terms_of(self, current: Recommender, index: Index) -> Index:
+        """Return an index with the vectors of the encoder in use, if an adapter was swapped meanwhile."""
+        if index.manifest["encoder"]["hash"] == current.encoder.hash:
+            return index
+        known = {key(text): row for text, row in zip(current.index.documents, current.index.vectors, strict=True)}
+        return building.reencoded(index, self.engine.patient(current.encoder), known=known, progress=None)
+
+    # Adapters -----------------------------------------------------------------------------------------------
+
+    @property
+    def adapter(self) -> str:
+        """The version of the adapter in use; empty for none."""
+        return "" if self.recommender is None else self.recommender.index.manifest["encoder"].get("adapter", "")
+
+    def adapters(self) -> list[registry.Entry]:
+        """Return the adapters that are kept for this tenant, oldest first."""
+        return registry.listed(self.folder) if (self.folder / "manifest.json").exists() else []
+
+    def promote(self, version: str | None) -> None:
+        """Put an adapter to use, or none; requests are answered with the one before until all is ready.
+
+        Items are encoded behind the requests, but for those that the adapter read before. The index is kept first:
+        once this returns, a restart has the adapter too.
+
+        Raises:
+            AdapterError: It isn't there, is damaged or was made for another encoder; nothing has changed then.
+        """
+        with self._changing:
+            self._use(version)
+
+    def roll_back(self) -> None:
+        """Put to use again what was in use before the adapter that is.
+
+        Raises:
+            AdapterError: There never was anything else.
+        """
+        with self._changing:
+            earlier = self._history()
+            while earlier and earlier[-1] == self.adapter:
+                earlier.pop()
+            if not earlier:
+                raise AdapterError(f"tenant {self.id!r} has never had another adapter: there is nothing to go back to")
+            self._use(earlier[-1] or None)
+            registry.note(self.folder, earlier)
+
+    def _history(self) -> list[str]:
+        told = registry.history(self.folder) if (self.folder / "manifest.json").exists() else [""]
+        return told if told[-1] == self.adapter else [*told, self.adapter]
+
+    def _use(self, version: str | None) -> None:
+        current, base = self.recommender, self.engine.encoder
+        if current is None:
+            raise AdapterError(f"tenant {self.id!r} has no items: send some to POST /v1/items first")
+        name = "" if version is None else registry.found(self.folder, version)
+        encoder = lora.adapted(base, registry.load(self.folder, name)) if name else base
+        known = registry.known_vectors(self.folder, name)
+        index = building.reencoded(current.index, self.engine.patient(encoder), known=known, progress=None)
+        made, history = current.reindexed(index, encoder), self._history()
+        made.warm()
+        with self._saving:
+            index.save(self.folder)
+            self._swap(made)
+            self.saved, self.kept = self.version, self._clock()
+        registry.note(self.folder, [*history, name])
+        registry.keep_vectors(self.folder, name, index.documents, index.vectors)
 
     def keep(self) -> None:
         """Keep the index if it has changed since it was kept."""
