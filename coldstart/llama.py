@@ -7,8 +7,10 @@ stand behind each other in one matrix, and only attention itself tells them apar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +19,14 @@ from torch.nn import functional
 
 _CHUNK = 512
 """A long text is read so many tokens at a time, which bounds the memory that attention takes."""
+
+Product = Callable[[Tensor], Tensor]
+"""From tokens to their product with a weight. Shapes: ``(tokens, inputs)`` to ``(tokens, outputs)``."""
+
+GAIN = 1.12
+"""How much faster a product with weights that were laid out anew must be to be worth a second copy of them."""
+
+_TRIED = 64  # tokens; so many candidates' titles make up to some hundreds, and a description some dozens
 
 _ROPE = ("default", "linear", "llama3", "yarn")  # those whose angles depend on the position alone
 
@@ -38,29 +48,38 @@ class Group:
 class _Layer:
     before: Tensor
     """The norm's weight before attention. Shape: ``(width,)``."""
-    project: Tensor
-    """Queries, keys and values. Shape: ``((query heads + 2 key heads) * head size, width)``."""
-    join: Tensor
+    project: Product
+    """To queries, keys and values."""
+    join: Product
     after: Tensor
-    widen: Tensor
-    """Gate and up. Shape: ``(2 * inner, width)``."""
-    narrow: Tensor
+    widen: Product
+    """To gate and up."""
+    narrow: Product
 
 
 class Llama:
     """A forward pass over the weights of a ``LlamaForCausalLM`` of 32-bit floats.
 
     Weights that are multiplied together are laid side by side in memory, once; the model's own parameters become
-    views of them, so that nothing is held twice and the model works on.
+    views of them, and the model works on. On a processor where oneDNN's own layout of the weights is faster, by a
+    measurement at the start, they are held a second time in that.
+
+    Args:
+        model: The model.
+        packed: Whether to lay the weights out for oneDNN; None to measure it.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, packed: bool | None = None) -> None:
         config = model.config
         self._model = model
         self._epsilon = float(config.rms_norm_eps)
         self._heads, self._keys = int(config.num_attention_heads), int(config.num_key_value_heads)
         self._size = int(getattr(config, "head_dim", None) or config.hidden_size // self._heads)
-        self._layers = [_layer(each) for each in model.model.layers[: config.num_hidden_layers]]
+        layers = model.model.layers[: config.num_hidden_layers]
+        joined = [_side_by_side(each.mlp.gate_proj, each.mlp.up_proj) for each in layers]
+        self.packed = _packing_pays(joined) if packed is None else packed
+        made = _packed if self.packed else _plain
+        self._layers = [_layer(each, wide, made) for each, wide in zip(layers, joined, strict=True)]
         self._given = [(each, each.data_ptr()) for each in model.parameters()]
 
     @classmethod
@@ -138,16 +157,16 @@ class Llama:
         kept: list[Tensor] = []
         last = len(self._layers) - 1
         for number, layer in enumerate(self._layers):
-            mixed = functional.linear(self._norm(x, layer.before), layer.project)
+            mixed = layer.project(self._norm(x, layer.before))
             turned, values = self._turned(mixed, cos, sin)
             if keep:
                 kept.append(torch.stack([turned[:, self._heads :].transpose(0, 1), values.transpose(0, 1)]))
             heard = self._attended(turned, values, groups, packings, number)
             if number == last:
                 x, heard = x[wanted], heard[wanted]
-            x = x + functional.linear(heard, layer.join)
-            gate, up = functional.linear(self._norm(x, layer.after), layer.widen).chunk(2, 1)
-            x = x + functional.linear(functional.silu(gate).mul_(up), layer.narrow)
+            x = x + layer.join(heard)
+            gate, up = layer.widen(self._norm(x, layer.after)).chunk(2, 1)
+            x = x + layer.narrow(functional.silu(gate).mul_(up))
         return self._norm(x, self._model.model.norm.weight), torch.stack(kept) if keep else x
 
     def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
@@ -266,16 +285,52 @@ def _linears(model: Any) -> list[Any]:
     return [*inner, model.lm_head]
 
 
-def _layer(layer: Any) -> _Layer:
+def _layer(layer: Any, wide: Tensor, product: Callable[[Tensor], Product]) -> _Layer:
     attention, feed = layer.self_attn, layer.mlp
     return _Layer(
         layer.input_layernorm.weight.data,
-        _side_by_side(attention.q_proj, attention.k_proj, attention.v_proj),
-        attention.o_proj.weight.data,
+        product(_side_by_side(attention.q_proj, attention.k_proj, attention.v_proj)),
+        product(attention.o_proj.weight.data),
         layer.post_attention_layernorm.weight.data,
-        _side_by_side(feed.gate_proj, feed.up_proj),
-        feed.down_proj.weight.data,
+        product(wide),
+        product(feed.down_proj.weight.data),
     )
+
+
+def _plain(weight: Tensor) -> Product:
+    return partial(functional.linear, weight=weight)
+
+
+def _packed(weight: Tensor) -> Product:
+    """Return the product with a copy of the weight in the layout that oneDNN's kernels read."""
+    copy = torch.ops.mkldnn._reorder_linear_weight(weight, _TRIED)
+    multiply = torch.ops.mkldnn._linear_pointwise
+
+    def product(x: Tensor) -> Tensor:
+        found: Tensor = multiply(x, copy, None, "none", [], "")
+        return found
+
+    return product
+
+
+def _packing_pays(weights: Sequence[Tensor]) -> bool:
+    """Whether products are faster by oneDNN on this machine, as it is now; some tens of milliseconds."""
+    there = hasattr(torch.ops.mkldnn, "_linear_pointwise") and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not weights or weights[0].device.type != "cpu" or weights[0].numel() < 2**18 or not there:
+        return False
+    tried = weights[:4]
+    x = torch.randn(_TRIED, tried[0].shape[1])
+    ways = [[made(weight) for weight in tried] for made in (_plain, _packed)]
+    taken: list[list[float]] = [[], []]
+    with torch.inference_mode():
+        for _ in range(7):
+            for way, seconds in zip(ways, taken, strict=True):
+                start = time.perf_counter()
+                for product in way:
+                    product(x)
+                seconds.append(time.perf_counter() - start)
+    plain, packed = (min(seconds) for seconds in taken)
+    return plain > GAIN * packed
 
 
 def _side_by_side(*linears: Any) -> Tensor:

@@ -45,7 +45,7 @@ from coldstart.refining.lora import Adapter, Shape
 from coldstart.refining.refinement import Refinement
 from coldstart.refining.schedule import Schedule
 from coldstart.scoring import Query
-from coldstart.scoring.language import Language
+from coldstart.scoring.naming import Naming
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,7 +78,7 @@ class Recommender:
         self._models = loading.Pair(encoder, language_model)
         self._reader = Reader(index, self.library, self._models.encode)
         self._ranker = Ranker(index, weights or {})
-        self._language: Language | None = None
+        self._language: Naming | None = None
         self._calibration = calibration.Calibration()
         self._told = Verdicts.none()
         self._likability: tuple[Verdicts, Ranker, Likability] | None = None
@@ -682,7 +682,7 @@ class Recommender:
         for raw in self._rereading(self.language_model).slices(query, scores.rows, size=size):
             read = int(np.isfinite(raw).sum())
             short = f"the language model has read {read} of {of} candidates" if read < of else ""
-            yield found(scores.joined(Language.name, raw), reason or short)
+            yield found(scores.joined(Naming.name, raw), reason or short)
 
     def explained(
         self, found: Sequence[Recommendation], profile: Profile, *, context: Context | None = None
@@ -719,9 +719,9 @@ class Recommender:
         """
         self._reader.prepare(requests)
 
-    def _rereading(self, model: LanguageModel) -> Language:
+    def _rereading(self, model: LanguageModel) -> Naming:
         if self._language is None:
-            self._language = Language(model, self.catalogue, self.library)
+            self._language = Naming(model, self.catalogue, self.library)
         return self._language
 
     def score(

@@ -86,6 +86,7 @@ _USER = {
     "context": Variable('circumstances: "evening", "with friends" (list)', 2, ()),
     "attributes": _ATTRIBUTES,
 }
+_DESCRIPTION = Variable("the task description of the user; may be empty")
 PURPOSES: Mapping[str, Mapping[str, Variable]] = MappingProxyType(
     {
         "user": _USER,
@@ -94,9 +95,10 @@ PURPOSES: Mapping[str, Mapping[str, Variable]] = MappingProxyType(
         "appeal-asked": _KIND,
         "appeal-neutral": _KIND,
         "appeal-item": _ITEM,
+        "naming": {**_KIND, "description": _DESCRIPTION},
         "question": {
             **_KIND,
-            "description": Variable("the task description of the user; may be empty"),
+            "description": _DESCRIPTION,
             "item": Variable("the item as an appeal-item template writes it", math.inf),
         },
     }
@@ -105,9 +107,9 @@ PURPOSES: Mapping[str, Mapping[str, Variable]] = MappingProxyType(
 
 ``user`` and ``item`` describe; ``appeal`` opens a list of the best and ``appeal-neutral`` opens nothing;
 ``appeal-asked`` does so in a chat, with the user's turn in ``text`` and the beginning of the answer in ``candidate``;
-``appeal-item`` is how an item is written after them; ``question`` asks for yes or no, with the user in ``text``
-(which all candidates share) and the item in ``candidate``. Texts of ``user``, ``item`` and ``appeal-item`` come out
-on one line with single spaces; all others keep their spaces and line breaks.
+``appeal-item`` is how an item is written after them; ``naming`` opens a list of what the user loves; ``question`` asks
+for yes or no, with the user in ``text`` (which all candidates share) and the item in ``candidate``. Texts of ``user``,
+``item`` and ``appeal-item`` come out on one line with single spaces; all others keep their spaces and line breaks.
 """
 
 _IN_TWO_PARTS = {"question", "appeal-asked"}

@@ -11,6 +11,7 @@ import pytest
 from coldstart import reading
 from coldstart.errors import ModelError
 from coldstart.generation import LanguageModel
+from coldstart.llama import Llama
 from coldstart.models import ResolvedModel
 from coldstart.prefixes import Prefixes
 
@@ -220,6 +221,17 @@ def test_a_model_that_was_given_other_weights_is_read_anew(language_model_folder
     plain = [sum(plain_likelihood(model, "Teas:", text)) for text in CONTINUATIONS]
     assert np.abs(after - before).max() > 0.01
     np.testing.assert_allclose(after, plain, atol=CLOSE)
+
+
+def test_weights_in_another_layout_give_the_same_numbers(models, monkeypatch):
+    model = models("llama")
+    expected = model.likelihoods("Teas:", CONTINUATIONS).total
+    llama = Llama(model.model, packed=True)
+    assert llama.packed
+    assert not model._reader._llama.packed  # such small ones aren't worth it
+    monkeypatch.setattr(model, "_reader", reading.Packed(llama))
+    monkeypatch.setattr(model, "_prefixes", Prefixes(1))
+    np.testing.assert_allclose(model.likelihoods("Teas:", CONTINUATIONS).total, expected, atol=CLOSE)
 
 
 def test_two_that_share_weights_hold_them_once(language_model_folder, resolve_folder):

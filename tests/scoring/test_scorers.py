@@ -16,6 +16,7 @@ from coldstart.scoring.appeal import Appeal, earned_weight, prior
 from coldstart.scoring.collaborative import BESIDE_TEXT, FULL_WEIGHT, Borrowed, Collaborative, weight
 from coldstart.scoring.language import Language
 from coldstart.scoring.lexical import Lexical
+from coldstart.scoring.naming import Naming
 from coldstart.scoring.relevance import Disliked, Liked, Said, Taste
 
 FULL = Profile(
@@ -314,3 +315,25 @@ class TestLanguage(ScorerContract):
             asked = [f'Would this person enjoy the tea "{title}"? Answer yes or no.{tail}' for title in titles]
             odds.append(model.log_odds(head + description, asked, yes="Yes", no="No"))
         np.testing.assert_allclose(scorer.score(query, rows), odds[0] - odds[1], atol=self.close)
+
+
+class TestNaming(ScorerContract):
+    make = staticmethod(lambda world: Naming(world.model, world.index.catalogue, world.library))
+    silent = ((Profile(), None),)
+    close = 1e-3
+
+    def test_it_is_the_difference_that_the_person_makes(self, scorer, world, query):
+        rows = np.arange(3)
+        kind = world.index.catalogue.kind
+        items = [world.index.catalogue[row] for row in rows]
+        titles = [f" {world.library.describe_item(item, kind=kind, template='item-title').text}" for item in items]
+        opening = "Some of the teas that this person loves:\n1."
+        given = world.model.likelihoods(f"{query.description}\n{opening}", titles).total
+        nobody = world.model.likelihoods(opening, titles).total
+        np.testing.assert_allclose(scorer.score(query, rows), given - nobody, atol=self.close)
+
+    def test_slices_come_to_the_same_as_the_whole(self, scorer, query):
+        rows = np.arange(7)
+        found = list(scorer.slices(query, rows, size=3))
+        assert [int(np.isfinite(each).sum()) for each in found] == [0, 3, 6, 7]
+        np.testing.assert_allclose(found[-1], scorer.score(query, rows), atol=self.close)
