@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,9 @@ from coldstart.learning.likability import Likability, Verdicts, fit, log_ratio
 from coldstart.learning.platform import Platform
 from coldstart.querying import Reader
 from coldstart.ranking import Ranker
+from coldstart.refining.questions import mark
 from coldstart.scoring import VIEWS, Query
+from coldstart.scoring.language import Language
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,8 +36,15 @@ def described(
     ranker: Ranker,
     platform: Platform | None,
     likability: Likability,
+    language: Language | None = None,
+    taught: Collection[str] = (),
 ) -> Asked:
     """Return people and the ids of items asked about, one pair for each id, in their order.
+
+    Args:
+        requests: Who is asked, in which circumstances, about which items.
+        language: Answers each, if it is to.
+        taught: Marks of the questions that it learned the answer of: for these it tells nothing new.
 
     Raises:
         UnknownItem: An id that the catalogue doesn't hold.
@@ -43,11 +52,12 @@ def described(
     usual = ranker.sample(STANDARD)
     features, rows, people = [], [], []
     for profile, context, items in requests:
-        query, _ = reader.read(profile, context, describe=False)
+        query, _ = reader.read(profile, context, describe=language is not None)
         wanted = index.catalogue.rows(list(items))
         ratio = log_ratio(len(profile.likes), len(profile.dislikes))
         anyone, them = _standings(ranker, query, platform, wanted, usual)
-        features.append(np.column_stack([np.ones(len(wanted)), np.full(len(wanted), ratio), anyone, them]))
+        said = _said(language, query, wanted, taught)
+        features.append(np.column_stack([np.ones(len(wanted)), np.full(len(wanted), ratio), anyone, them, said]))
         rows.append(wanted)
         people.append(np.repeat(_person(query, index)[None], len(wanted), 0))
     found = np.concatenate(rows) if rows else np.empty(0, np.int64)
@@ -59,6 +69,19 @@ def described(
         likability.effect[found],
         likability.variance[found],
     )
+
+
+def _said(
+    language: Language | None, query: Query, rows: NDArray[np.int64], taught: Collection[str]
+) -> NDArray[np.float64]:
+    """Return the language model's part, in nats; 0 where it isn't asked or may not tell. Shape: ``(rows,)``."""
+    if language is None or not query.description:
+        return np.zeros(len(rows))
+    odds = language.score(query, rows)
+    if taught:
+        prompt, endings, _ = language.asked(query.description, rows.tolist())
+        odds = np.where([mark(prompt, ending) in taught for ending in endings], 0.0, odds)
+    return odds
 
 
 def histories(profiles: Iterable[Profile], reader: Reader) -> Verdicts:

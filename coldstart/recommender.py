@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from coldstart import building, loading, observing, pairs, ranking
+from coldstart import building, loading, observing, pairs, ranking, tutoring
 from coldstart.catalogue import Catalogue
 from coldstart.encoding import Encoder
 from coldstart.entities import (
@@ -40,11 +40,12 @@ from coldstart.prompting import Library
 from coldstart.querying import Reader, count
 from coldstart.ranking import Ranker
 from coldstart.reasons import Reasons, Traits
-from coldstart.refining import gate, lora, refinement, registry
+from coldstart.refining import gate, lora, questions, refinement, registry
 from coldstart.refining.lora import Adapter, Shape
 from coldstart.refining.refinement import Refinement
-from coldstart.refining.schedule import Schedule
+from coldstart.refining.schedule import LANGUAGE, Schedule
 from coldstart.scoring import Query
+from coldstart.scoring.language import Language
 from coldstart.scoring.naming import Naming
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ class Recommender:
         self._reader = Reader(index, self.library, self._models.encode)
         self._ranker = Ranker(index, weights or {})
         self._language: Naming | None = None
+        self._answering: Language | None = None
+        self._spoken: Adapter | None = None
+        self._by_language = False
         self._calibration = calibration.Calibration()
         self._told = Verdicts.none()
         self._likability: tuple[Verdicts, Ranker, Likability] | None = None
@@ -168,6 +172,10 @@ class Recommender:
             kept = registry.keep(Path(path), self.encoder.adapter)
             index = replace(index, manifest={**index.manifest, "encoder": {**provenance, "adapter": kept.version}})
         index.save(path)
+        if self._spoken is not None:
+            kept = registry.keep(Path(path), self._spoken)
+            if registry.language(Path(path)) != kept.version:
+                registry.speak(Path(path), kept.version)
         self.remember(path)
 
     def add(
@@ -282,6 +290,7 @@ class Recommender:
         made.index, made._ranker = index, Ranker(index, weights, self._ranker if encoder is None else None)
         if index is not self.index:
             made._language = None if self._language is None else self._language.of(index.catalogue)
+            made._answering = None if self._answering is None else self._answering.of(index.catalogue)
             previous = self._reader if encoder is None else None  # what another encoder made of texts is void
             made._reader = Reader(index, self.library, made._models.encode, previous)
             made._calibration, made._told = calibration.Calibration(), Verdicts.none()
@@ -298,6 +307,8 @@ class Recommender:
     def _recall(self, path: str | os.PathLike[str]) -> Recommender:
         """Take up what was learned in an index's folder, if anything was."""
         self.platform = self._ground().recalled(path, now=time.time())
+        version = registry.language(Path(path))
+        self._spoken = registry.load(Path(path), version) if version and self.index.manifest["language_model"] else None
         return self
 
     @property
@@ -475,6 +486,82 @@ class Recommender:
             return Refinement(self._with(index, self._ranker.given, encoder), True, version, verdict, done, told)
         return Refinement(self.promoted(path, version), True, version, verdict, done, told)
 
+    def refine_language(
+        self,
+        answers: Iterable[Answer] = (),
+        *,
+        interactions: Interactions | Iterable[Interaction] = (),
+        profiles: Mapping[str, Profile] | None = None,
+        path: str | os.PathLike[str] | None = None,
+        schedule: Schedule | None = None,
+        shape: Shape | None = None,
+        hold: bool = False,
+        progress: Progress | None = None,
+    ) -> Refinement:
+        """Train an adapter of the language model on yes and no, in minutes, and keep it if it tells them better apart.
+
+        It is asked in its own words whether a person would enjoy an item, and learns from the answer alone, by the very
+        score that ranks. Questions of some people are held out, and judge: the adapter is let through if they are
+        better told apart than by the model as it came (AUC, paired test). Then :meth:`calibrated` with
+        ``language=True`` takes its answers into probabilities; lists stay as they are.
+
+        Args:
+            answers: Answered examples; those that are told here aren't held for evidence again by :meth:`calibrated`.
+            interactions: Who liked what: it is asked of a user's last likes, and of as many items they don't like.
+            profiles: Who those users said they were, by id.
+            path: The index's folder: an adapter that is let through is kept and put to use there, and a run that was
+                killed goes on where it was.
+            schedule: How long and how fast; three passes in a quarter of an hour at most if None.
+            shape: What learns; rank 8 in the upper half of the blocks if None.
+            hold: Keep an adapter that is let through, but let the index there stay without it.
+            progress: Called as the work goes on.
+
+        Raises:
+            CatalogueError: Fewer than four questions, or answers that are all the same.
+            AdapterError: The index has no language model, it can't be refined, or the loss isn't finite.
+        """
+        from coldstart.refining import answering
+
+        schedule, shape = schedule or LANGUAGE, shape or answering.SHAPE
+        model = self.language_model
+        if model is None:
+            raise AdapterError("the index has no language model: build it with one, or refine the bi-encoder")
+        events = interactions if isinstance(interactions, Interactions) else Interactions.from_records(interactions)
+        asked = tutoring.of_answers(answers, self.index, self._reader)
+        drawn = questions.of_interactions(events, self.catalogue.ids, profiles=profiles or {}, seed=schedule.seed)
+        asked += tutoring.described(drawn, self._reader)
+        put = tutoring.questions(asked, Language(model, self.catalogue, self.library))
+        taught, judges = questions.parted(put, seed=schedule.seed)
+        told = tutoring.manifest(taught, judges, shape, schedule, self.library.hash())
+        if len(judges) < gate.FEWEST or len({one.liked for one in judges}) < 2:
+            return Refinement(self, False, "", gate.unasked(()), None, told)
+        adapter, done, verdict = answering.taught(
+            model,
+            taught,
+            judges,
+            shape=shape,
+            schedule=schedule,
+            checkpoint=None if path is None else Path(path) / registry.FOLDER / "tutoring.pt",
+            progress=progress,
+        )
+        if adapter is None or not verdict.better:
+            return Refinement(self, False, "", verdict, done, told)
+        adapter = replace(adapter, told={**told, **verdict.told()})
+        if path is not None:
+            if not (Path(path) / "manifest.json").exists():
+                self.save(path)
+            adapter = registry.keep(Path(path), adapter)
+            if not hold:
+                registry.speak(Path(path), adapter.version)
+        return Refinement(self.speaking(adapter), True, adapter.version, verdict, done, told)
+
+    def speaking(self, adapter: Adapter | None) -> Recommender:
+        """Return a recommender whose language model has this adapter, and no other; with None, none."""
+        made = copy.copy(self)
+        made._spoken, made._answering = adapter, None
+        made._calibration, made._by_language = calibration.Calibration(), False
+        return made
+
     def adapted(self, adapter: Adapter | None, *, progress: Progress | None = None) -> Recommender:
         """Return a recommender whose encoder has this adapter, and no other; with None, none.
 
@@ -554,13 +641,19 @@ class Recommender:
         """
         if isinstance(items, str):
             raise ProfileError(f"items is the text {items!r}: expected a list of item ids; write [{items!r}]")
-        return self._calibration.probability(self._asked([(profile, context, list(items))]))
+        return self._calibration.probability(self._asked([(profile, context, list(items))], learning=False))
 
-    def calibrated(self, answers: Iterable[Answer]) -> Recommender:
+    def calibrated(self, answers: Iterable[Answer], *, language: bool = False) -> Recommender:
         """Return a recommender whose probabilities learned from answered examples; a few are enough.
 
         They take the place of those told before, and the ranking stays as it is. Kept in memory: tell them again after
         :meth:`load`.
+
+        Args:
+            answers: May be none.
+            language: Let the language model read every question, here and in :meth:`probability`, as one more reason
+                for yes or no: some tens of milliseconds each. How much it counts is learned from these answers, but
+                for those that taught its adapter.
 
         Raises:
             UnknownItem: An id that the catalogue doesn't hold.
@@ -568,16 +661,27 @@ class Recommender:
         told = list(answers)
         made = copy.copy(self)
         made._told = pairs.histories((answer.profile for answer in told), self._reader)
+        made._by_language = language and self.language_model is not None
         asked = made._asked([(answer.profile, answer.context, [answer.item]) for answer in told])
         made._calibration = calibration.fit(asked, np.array([answer.liked for answer in told], np.bool_))
         return made
 
-    def _asked(self, requests: Sequence[tuple[Profile, Context | None, Sequence[str]]]) -> calibration.Asked:
+    def _asked(
+        self, requests: Sequence[tuple[Profile, Context | None, Sequence[str]]], *, learning: bool = True
+    ) -> calibration.Asked:
         known: dict[str, Any] = {"index": self.index, "ranker": self._ranker, "platform": self.platform}
         verdicts = self._told if self.platform is None or self.platform.verdicts.agree else self.platform.verdicts
         if self._likability is None or self._likability[:2] != (verdicts, self._ranker):
             self._likability = verdicts, self._ranker, pairs.likability(verdicts, **known)
-        return pairs.described(requests, reader=self._reader, likability=self._likability[2], **known)
+        model = self.language_model if self._by_language else None
+        return pairs.described(
+            requests,
+            reader=self._reader,
+            likability=self._likability[2],
+            language=None if model is None else self._answers(model),
+            taught=self._spoken.told.get("taught", ()) if learning and self._spoken is not None else (),
+            **known,
+        )
 
     def recommend(
         self,
@@ -718,6 +822,13 @@ class Recommender:
         Lists are the same, up to rounding, whoever else is in it. Requests that can't be read are passed over.
         """
         self._reader.prepare(requests)
+
+    def _answers(self, model: LanguageModel) -> Language:
+        """Return what answers yes or no, by the model's adapter if it has one."""
+        if self._answering is None:
+            refined = None if self._spoken is None else lora.spoken(model, self._spoken)
+            self._answering = Language(model, self.catalogue, self.library, refined)
+        return self._answering
 
     def _rereading(self, model: LanguageModel) -> Naming:
         if self._language is None:

@@ -34,12 +34,14 @@ def list_adapters(folder: Path, as_json: bool) -> None:
             entry.version,
             "in use" if entry.promoted else "",
             f"{entry.told.get('pairs', 0):,}",
-            f"{entry.told.get('present_ndcg@10', 0.0):.3f} -> {entry.told.get('refined_ndcg@10', 0.0):.3f}",
+            "language model" if entry.language else "encoder",
+            f"{entry.told.get(f'present_{entry.measure}', 0.0):.3f} -> "
+            f"{entry.told.get(f'refined_{entry.measure}', 0.0):.3f}",
         ]
         for entry in entries
     ]
     if rows:
-        console().print(rows_table([["adapter", "", "pairs", "NDCG@10 of those held out"], *rows]))
+        console().print(rows_table([["adapter", "", "examples", "of", "NDCG@10 or AUC of those held out"], *rows]))
     else:
         console().print(f"{folder} has no adapters: `coldstart refine {folder} --interactions FILE` makes one")
 
@@ -53,7 +55,7 @@ def show(folder: Path, version: str) -> None:
     from coldstart.terminal import print_json
 
     name = registry.found(folder, version)
-    (entry,) = (entry for entry in registry.listed(folder) if entry.version == name)
+    entry = registry.entry(folder, name)
     registry.load(folder, name)
     print_json({**entry.told, "promoted": entry.promoted})
 
@@ -69,10 +71,18 @@ def promote(folder: Path, version: str, prompts: tuple[Path, ...]) -> None:
 
 @adapters.command()
 @_index
+@click.option("--model", type=click.Choice(["encoder", "language"]), default="encoder", show_default=True)
 @prompts_option
-def rollback(folder: Path, prompts: tuple[Path, ...]) -> None:
-    """Put to use again what the index had before the adapter it has."""
-    _use(folder, None, prompts)
+def rollback(folder: Path, model: str, prompts: tuple[Path, ...]) -> None:
+    """Put to use again what a model of the index had before the adapter it has."""
+    if model == "encoder":
+        _use(folder, None, prompts)
+        return
+    from coldstart.refining import registry
+    from coldstart.terminal import console
+
+    version = registry.hush(folder)
+    console().print(f"the language model of {folder} now uses {version or 'no adapter'}", markup=False)
 
 
 def _use(folder: Path, version: str | None, prompts: tuple[Path, ...]) -> None:
@@ -80,6 +90,12 @@ def _use(folder: Path, version: str | None, prompts: tuple[Path, ...]) -> None:
     from coldstart.refining import registry
     from coldstart.terminal import bars, console
 
+    if version is not None and registry.entry(folder, version).language:
+        name = registry.found(folder, version)
+        registry.load(folder, name)
+        registry.speak(folder, name)
+        console().print(f"the language model of {folder} now uses {name}", markup=False)
+        return
     recommender = Recommender.load(folder, prompts=prompts)
     with bars() as progress:
         if version is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,11 +15,18 @@ from coldstart.cli.options import FILE, FOLDER, as_json, encoding_option, prompt
 @click.argument("folder", metavar="INDEX", type=FOLDER)
 @click.option("--interactions", type=FILE, required=True, help="Who liked what: user_id, item_id, timestamp, ...")
 @click.option("--users", type=FILE, help="Who the users said they were, so that this is learned from too.")
+@click.option(
+    "--model",
+    type=click.Choice(["encoder", "language"]),
+    default="encoder",
+    show_default=True,
+    help="What learns: the bi-encoder, or the language model its yes and no.",
+)
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=15.0, show_default=True)
-@click.option("--passes", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True)
-@click.option("--batch", type=click.IntRange(min=2), default=128, show_default=True, help="Pairs of items a step.")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=5e-4, show_default=True)
-@click.option("--rank", type=click.IntRange(min=1), default=16, show_default=True, help="Of each weight's change.")
+@click.option("--passes", type=click.FloatRange(min=0, min_open=True), help="Over the examples, at most: 10 and 3.")
+@click.option("--batch", type=click.IntRange(min=2), help="Pairs of items a step, or questions: 128 and 16.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="The largest learning rate: 5e-4 and 3e-4.")
+@click.option("--rank", type=click.IntRange(min=1), help="Of each weight's change: 16 and 8.")
 @click.option("--hold", is_flag=True, help="Keep the adapter, but don't use it yet: for a service's index.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--device", default="cpu", show_default=True, help='A torch device: "cpu", "cuda", "mps".')
@@ -29,11 +37,12 @@ def refine(
     folder: Path,
     interactions: Path,
     users: Path | None,
+    model: str,
     minutes: float,
-    passes: float,
-    batch: int,
-    rate: float,
-    rank: int,
+    passes: float | None,
+    batch: int | None,
+    rate: float | None,
+    rank: int | None,
     hold: bool,
     seed: int,
     device: str,
@@ -41,7 +50,7 @@ def refine(
     encoding: str | None,
     as_json: bool,
 ) -> None:
-    """Train an adapter of an index's bi-encoder on what people liked; it is used only if it ranks better.
+    """Train an adapter of one of an index's models on what people liked; it is used only if it ranks better.
 
     Some users are held out, and judge. A run that is stopped goes on where it was when the same command is given again.
     """
@@ -49,23 +58,25 @@ def refine(
     from coldstart.profiles import read_profiles
     from coldstart.recommender import Recommender
     from coldstart.refining.lora import Shape
-    from coldstart.refining.schedule import Schedule
+    from coldstart.refining.schedule import LANGUAGE, Schedule
     from coldstart.terminal import bars, console, print_json
 
     recommender = Recommender.load(folder, prompts=prompts, device=device)
     events = Interactions.read(interactions, encoding=encoding)
     profiles = None if users is None else read_profiles(users, encoding=encoding)
-    schedule = Schedule(minutes=minutes, passes=passes, batch=batch, rate=rate, seed=seed)
+    given: dict[str, Any] = {"minutes": minutes, "passes": passes, "batch": batch, "rate": rate, "seed": seed}
+    schedule = replace(
+        LANGUAGE if model == "language" else Schedule(),
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    how: dict[str, Any] = {"profiles": profiles, "path": folder, "schedule": schedule, "hold": hold}
+    if rank is not None:
+        how["shape"] = Shape(rank=rank, alpha=2 * rank)
     with bars() as progress:
-        found = recommender.refine(
-            events,
-            profiles=profiles,
-            path=folder,
-            schedule=schedule,
-            shape=Shape(rank=rank),
-            hold=hold,
-            progress=progress,
-        )
+        if model == "language":
+            found = recommender.refine_language(interactions=events, progress=progress, **how)
+        else:
+            found = recommender.refine(events, progress=progress, **how)
     if as_json:
         trained = None if found.trained is None else {**asdict(found.trained), "losses": len(found.trained.losses)}
         told = {"promoted": found.promoted, "version": found.version, **found.verdict.told(), **found.told}
@@ -73,9 +84,10 @@ def refine(
         return
     out = console()
     out.print(f"{interactions.name}: {found}", markup=False)
-    if found.told["unknown"]:
+    if found.told.get("unknown"):
         out.print(f"{found.told['unknown']:,} events are with items that the catalogue lacks", markup=False)
     if found.promoted and hold:
         out.print(f"adapter {found.version} is kept with {folder}, and isn't in use", markup=False)
     elif found.promoted:
-        out.print(f"{folder} now uses adapter {found.version}; `coldstart adapters rollback {folder}` undoes it")
+        other = " --model language" if model == "language" else ""
+        out.print(f"{folder} now uses adapter {found.version}; `coldstart adapters rollback {folder}{other}` undoes it")

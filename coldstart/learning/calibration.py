@@ -19,14 +19,15 @@ from scipy.linalg import cho_solve, cholesky
 
 Floats = NDArray[np.float64]
 
-EXPECTED = np.array([0.0, 1.1, 0.15, 0.05])
-"""``w0``: of a constant, of the person's likes against dislikes, and of the item's standing with anyone and with them.
+EXPECTED = np.array([0.0, 1.1, 0.15, 0.05, 0.0])
+"""``w0``: of a constant, of the person's likes against dislikes, of the item's standing with anyone and with them, and
+of the language model's answer in nats.
 
 Set on TALLRec's validation rows of films, where people judge what they chose to see: there, closeness to what they
 like tells little of whether they will like it.
 """
 
-WEIGHTS_MAY_MOVE = np.array([0.3, 0.1, 0.1, 0.1])
+WEIGHTS_MAY_MOVE = np.array([0.3, 0.1, 0.1, 0.1, 0.3])
 """The standard deviation of each weight around that: how many say yes at all differs more than what makes them."""
 
 AMPLITUDES = (0.0, 0.1, 0.3, 1.0, 3.0)
@@ -52,7 +53,7 @@ class Asked:
 
     Attributes:
         features: ``f``: 1, the log-odds of the person's likes, the item's standing by appeal or by what others like,
-            and its standing by what is known of the person. Shape: ``(pairs, 4)``.
+            its standing by what is known of the person, and the language model's answer. Shape: ``(pairs, 5)``.
         rows: The item. Shape: ``(pairs,)``.
         items: The items' unit vectors. Shape: ``(pairs, dimension)``.
         people: Vectors of what is known of the person and the circumstances. Shape: ``(pairs, any)``.

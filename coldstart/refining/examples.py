@@ -21,6 +21,9 @@ WINDOW = 3
 MOST_A_USER = 50
 """How many pairs one user gives at most, so that a few can't outvote the others."""
 
+RUN = 6
+"""How many neighbouring pairs of a user are learned from in one step: they are of few items, each encoded once."""
+
 HELD_OUT = 0.2
 """The share of users whom training never sees."""
 
@@ -143,12 +146,13 @@ def _users(interactions: Interactions, row_of: Mapping[str, int]) -> Iterable[Us
     liked = Scale.of(interactions.values).relevant(interactions.values) & (rows >= 0)
     times = np.where(np.isnan(interactions.timestamps), -np.inf, interactions.timestamps)
     ids = np.array(interactions.item_ids, object)[interactions.items] if len(interactions) else np.empty(0, object)
-    by_user: dict[int, list[tuple[float, str, int]]] = {}
+    by_user: dict[int, list[tuple[float, int, str, int]]] = {}
     for place in np.flatnonzero(liked).tolist():
-        event = (float(times[place]), str(ids[place]), int(rows[place]))
+        when = float(times[place])  # at one time, ids decide; without times, what came first
+        event = (when, 0 if np.isfinite(when) else place, str(ids[place]), int(rows[place]))
         by_user.setdefault(int(interactions.users[place]), []).append(event)
     for user, events in by_user.items():
-        yield User(interactions.user_ids[user], tuple(dict.fromkeys(row for _, _, row in sorted(events))))
+        yield User(interactions.user_ids[user], tuple(dict.fromkeys(row for *_, row in sorted(events))))
 
 
 def _pairs(user: User, said: str, texts: dict[str, int], items: int, seed: int) -> list[tuple[int, int]]:
@@ -164,7 +168,8 @@ def _pairs(user: User, said: str, texts: dict[str, int], items: int, seed: int) 
     if len(found) <= MOST_A_USER:
         return found
     rng = np.random.default_rng(int(_digest(f"{seed} pairs {user.id}")[:15], 16))
-    return [found[place] for place in sorted(rng.permutation(len(found))[:MOST_A_USER].tolist())]
+    starts = RUN * np.sort(rng.permutation(-(-len(found) // RUN))[: -(-MOST_A_USER // RUN)])
+    return [pair for start in starts.tolist() for pair in found[start : start + RUN]][:MOST_A_USER]
 
 
 def _digest(text: str) -> str:

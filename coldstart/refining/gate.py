@@ -44,12 +44,14 @@ class Verdict:
         present: Mean NDCG@10 of the ranking there is.
         refined: Of the refined one.
         p: The chance of so large a gain if the two were equal (one-sided permutation test of the paired differences).
+        measure: What the means are of.
     """
 
     judges: int
     present: float
     refined: float
     p: float
+    measure: str = "NDCG@10"
 
     @property
     def better(self) -> bool:
@@ -58,15 +60,16 @@ class Verdict:
 
     def told(self) -> dict[str, float]:
         """Return what a manifest says of it."""
-        return {"present_ndcg@10": self.present, "refined_ndcg@10": self.refined, "p": self.p}
+        name = self.measure.lower()
+        return {f"present_{name}": self.present, f"refined_{name}": self.refined, "p": self.p}
 
     def __str__(self) -> str:
         if self.judges < FEWEST:
             return f"{self.judges} people were held out, and fewer than {FEWEST} can't tell"
         gain = self.refined - self.present
         return (
-            f"NDCG@10 {self.present:.3f} -> {self.refined:.3f} ({gain:+.3f}, p = {self.p:.3f}) for {self.judges} people"
-            " held out"
+            f"{self.measure} {self.present:.3f} -> {self.refined:.3f} ({gain:+.3f}, p = {self.p:.3f}) for {self.judges}"
+            f" {'people' if self.measure == 'NDCG@10' else 'questions'} held out"
         )
 
 
@@ -96,11 +99,11 @@ def quality(ranking: Ranking, judges: Sequence[User], ids: Sequence[str]) -> Flo
     return found
 
 
-def compared(present: Floats, refined: Floats, *, seed: int) -> Verdict:
+def compared(present: Floats, refined: Floats, *, seed: int, measure: str = "NDCG@10") -> Verdict:
     """Return how two rankings compare, judge by judge."""
     differences = refined - present
     rng = np.random.default_rng([seed, 5])
     signs = rng.choice(np.array([-1.0, 1.0]), (_FLIPS, len(differences)))
     as_large = (signs @ differences >= differences.sum() - 1e-12).sum()
     p = (1.0 + float(as_large)) / (1.0 + _FLIPS)
-    return Verdict(len(differences), float(present.mean()), float(refined.mean()), p)
+    return Verdict(len(differences), float(present.mean()), float(refined.mean()), p, measure)

@@ -1,4 +1,4 @@
-"""LoRA in a bi-encoder (Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022), by way of PEFT.
+"""LoRA in either model (Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022), by way of PEFT.
 
 Only the upper blocks of the transformer learn, so that what the lower ones make of a text is computed once.
 """
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from coldstart.encoding import Encoder
 from coldstart.errors import AdapterError
+from coldstart.generation import LanguageModel
 from coldstart.weights import quiet
 
 if TYPE_CHECKING:
@@ -108,12 +109,20 @@ def first_learning(model: nn.Module, shape: Shape) -> int:
 
 def attached(encoder: Encoder, shape: Shape, *, seed: int) -> tuple[SentenceTransformer, Any]:
     """Return a copy of an encoder's model with a fresh adapter, which changes nothing yet, and PEFT's view of it."""
+    model = copy.deepcopy(encoder.model)
+    return model.eval(), _fresh(transformer(model), shape, seed=seed)
+
+
+def attached_to(model: nn.Module, shape: Shape, *, seed: int) -> Any:
+    """Return PEFT's view of a copy of a language model with a fresh adapter, which changes nothing yet."""
+    return _fresh(copy.deepcopy(model), shape, seed=seed).eval()
+
+
+def _fresh(inner: nn.Module, shape: Shape, *, seed: int) -> Any:
     import torch
     from peft import LoraConfig
     from torch import nn
 
-    model = copy.deepcopy(encoder.model)
-    inner = transformer(model)
     name, every = blocks(inner)
     learning = range(first_learning(inner, shape), len(every))
     targets = [
@@ -122,11 +131,12 @@ def attached(encoder: Encoder, shape: Shape, *, seed: int) -> tuple[SentenceTran
         for part, module in every[place].named_modules()
         if isinstance(module, nn.Linear)
     ]
+    if not targets:
+        raise AdapterError(f"{type(inner).__name__} has no linear layers in its blocks: it can't be refined")
     config = LoraConfig(r=shape.rank, lora_alpha=shape.alpha, target_modules=targets, lora_dropout=0.0)
     with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(seed)
-        wrapped = _wrapped(inner, config)
-    return model.eval(), wrapped
+        return _wrapped(inner, config)
 
 
 def _wrapped(inner: nn.Module, config: Any) -> Any:
@@ -169,41 +179,61 @@ def adapted(encoder: Encoder, adapter: Adapter) -> Encoder:
     Raises:
         AdapterError: It was made for another encoder, or doesn't fit.
     """
+    _check_base(adapter, encoder)
+    model = copy.deepcopy(encoder.model)
+    _merge(transformer(model), adapter, encoder.name)
+    content = hashlib.sha256(f"{encoder.hash} {adapter.hash}".encode()).hexdigest()
+    return Encoder(model, name=encoder.name, content_hash=content, base=encoder, adapter=adapter)
+
+
+def spoken(model: LanguageModel, adapter: Adapter) -> LanguageModel:
+    """Return a language model with an adapter's change worked into its weights: as fast as the one it comes from.
+
+    Raises:
+        AdapterError: It was made for another model, or doesn't fit.
+    """
+    _check_base(adapter, model)
+    inner = copy.deepcopy(model.model)
+    content = hashlib.sha256(f"{model.hash} {adapter.hash}".encode()).hexdigest()
+    return LanguageModel(_merge(inner, adapter, model.name), model.tokenizer, name=model.name, content_hash=content)
+
+
+def _check_base(adapter: Adapter, model: Encoder | LanguageModel) -> None:
+    if adapter.base != model.hash:
+        raise AdapterError(
+            f"the adapter was made for the model {adapter.base[:12]}, but {model.name!r} is {model.hash[:12]}: "
+            "refine again with this model, or name the one it was made for"
+        )
+
+
+def _merge(inner: nn.Module, adapter: Adapter, name: str) -> Any:
+    """Work an adapter's change into a model's weights, in place, and return it."""
     import torch
     from peft import LoraConfig, set_peft_model_state_dict
     from peft.tuners.lora import LoraLayer
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    if adapter.base != encoder.hash:
-        raise AdapterError(
-            f"the adapter was made for the encoder {adapter.base[:12]}, but {encoder.name!r} is {encoder.hash[:12]}: "
-            "refine again with this encoder, or name the one it was made for"
-        )
     try:
         config = LoraConfig(**{k: v for k, v in json.loads(adapter.config).items() if k in _KEPT})
         tensors = load(adapter.weights)
     except (ValueError, TypeError, SafetensorError) as problem:
         raise AdapterError(f"the adapter can't be read ({problem}): roll back or refine again") from problem
-    model = copy.deepcopy(encoder.model)
-    inner = transformer(model)
     with torch.random.fork_rng(devices=[]), quiet():
         wrapped = _wrapped(inner, config)
         try:
             outcome: Any = set_peft_model_state_dict(wrapped, tensors, adapter_name=ADAPTER)
         except RuntimeError as problem:
-            raise AdapterError(f"the adapter doesn't fit {encoder.name!r} ({problem}): {_AGAIN}") from problem
+            raise AdapterError(f"the adapter doesn't fit {name!r} ({problem}): {_AGAIN}") from problem
         if outcome.unexpected_keys or len(tensors) != len(_names(wrapped)):
-            raise AdapterError(f"the adapter doesn't fit {encoder.name!r}: {_AGAIN}")
+            raise AdapterError(f"the adapter doesn't fit {name!r}: {_AGAIN}")
         for module in wrapped.modules():
             if isinstance(module, LoraLayer):
                 module.scaling[ADAPTER] *= adapter.scale
-        wrapped.merge_and_unload()
-    content = hashlib.sha256(f"{encoder.hash} {adapter.hash}".encode()).hexdigest()
-    return Encoder(model, name=encoder.name, content_hash=content, base=encoder, adapter=adapter)
+        return wrapped.merge_and_unload()
 
 
-_AGAIN = "refine again with this encoder"
+_AGAIN = "refine again with this model"
 _KEPT = frozenset({"r", "lora_alpha", "target_modules", "lora_dropout", "bias", "use_rslora"})
 
 

@@ -57,7 +57,8 @@ class Refinement:
     told: dict[str, Any]
 
     def __str__(self) -> str:
-        learned = f"{self.told['pairs']:,} pairs of {self.told['users']:,} users"
+        what = "answers" if self.told.get("kind") == "language" else "pairs"
+        learned = f"{self.told['pairs']:,} {what} of {self.told['users']:,} users"
         if self.trained is None:
             return f"not refined: {self.verdict}; {learned} are there. The ranking stays as it is"
         steps = f"{self.trained.steps} steps in {self.trained.seconds / 60:.1f} min"

@@ -31,7 +31,7 @@ FORMAT = 1
 _FILES = {"weights": "adapter_model.safetensors", "config": "adapter_config.json"}
 _MANIFEST, _VECTORS = "manifest.json", "vectors.npz"
 _OURS = frozenset({"format", "version", "hash", "base", "scale", "files"})
-_HISTORY = "history.json"
+_HISTORY, _LANGUAGE = "history.json", "language.json"
 _NAME = re.compile(r"\d{4}-[0-9a-f]{8}")
 _WITHOUT = "0000-zeroshot"
 """Where the vectors of the encoder without an adapter are kept."""
@@ -51,6 +51,43 @@ class Entry:
     told: Mapping[str, Any]
     promoted: bool
 
+    @property
+    def language(self) -> bool:
+        """Whether it is of the language model, and not of the bi-encoder."""
+        return self.told.get("kind") == "language"
+
+    @property
+    def measure(self) -> str:
+        """By what it was judged, as its manifest spells it."""
+        return "auc" if self.language else "ndcg@10"
+
+
+def language(index: Path) -> str:
+    """Return the version of the language model's adapter in use; empty for none, or where there is no index."""
+    try:
+        told = json.loads((index / FOLDER / _LANGUAGE).read_text("utf-8"))
+        return str(told[-1])
+    except (OSError, ValueError, TypeError, IndexError):
+        return ""
+
+
+def speak(index: Path, version: str) -> None:
+    """Put a language model's adapter to use, in one step, or none."""
+    _note(index, _LANGUAGE, [*_noted(index, _LANGUAGE), version])
+
+
+def hush(index: Path) -> str:
+    """Put to use again what the language model had before; return its version, empty for none.
+
+    Raises:
+        AdapterError: It never had anything else.
+    """
+    told = _noted(index, _LANGUAGE)
+    if len(told) < 2:
+        raise AdapterError(f"{index} has never had another adapter of its language model: nothing to roll back to")
+    _note(index, _LANGUAGE, told[:-1])
+    return told[-2]
+
 
 def listed(index: Path) -> list[Entry]:
     """Return an index's adapters, oldest first.
@@ -59,8 +96,8 @@ def listed(index: Path) -> list[Entry]:
         BadIndex: No index is there.
         AdapterError: One's manifest can't be read.
     """
-    current = promoted(index)
-    return [Entry(path.name, _told(path), path.name == current) for path in _folders(index)]
+    current = {promoted(index), language(index)}
+    return [Entry(path.name, _told(path), path.name in current) for path in _folders(index)]
 
 
 def promoted(index: Path) -> str:
@@ -97,6 +134,16 @@ def found(index: Path, version: str) -> str:
             f"{index} has no adapter {version!r}: expected one of {there}; see `coldstart adapters list`"
         )
     return wanted[0]
+
+
+def entry(index: Path, version: str) -> Entry:
+    """Return a version's entry: its number will do.
+
+    Raises:
+        AdapterError: There is none, or several.
+    """
+    name = found(index, version)
+    return next(each for each in listed(index) if each.version == name)
 
 
 def keep(index: Path, adapter: Adapter) -> Adapter:
@@ -159,18 +206,13 @@ _REMEDY = "roll back with `coldstart adapters rollback`, or refine again"
 
 def history(index: Path) -> list[str]:
     """Return the versions that were promoted, in that order, the one in use last; empty names are none at all."""
-    try:
-        told = [str(version) for version in json.loads((index / FOLDER / _HISTORY).read_text("utf-8"))]
-    except (OSError, ValueError, TypeError):
-        told = [""]
-    current = promoted(index)
+    told, current = _noted(index, _HISTORY), promoted(index)
     return told if told and told[-1] == current else [*told, current]
 
 
 def note(index: Path, versions: Sequence[str]) -> None:
     """Keep which versions were promoted."""
-    (index / FOLDER).mkdir(parents=True, exist_ok=True)
-    artefact.replace(index / FOLDER / _HISTORY, json.dumps(list(versions)).encode())
+    _note(index, _HISTORY, versions)
 
 
 def remove(index: Path, version: str) -> None:
@@ -180,10 +222,12 @@ def remove(index: Path, version: str) -> None:
         AdapterError: It is in use, or isn't there.
     """
     version = found(index, version)
-    if version == promoted(index):
+    if version in (promoted(index), language(index)):
         raise AdapterError(f"{version} is in use: promote another or `coldstart adapters rollback` first")
     shutil.rmtree(index / FOLDER / version)
     note(index, [name for name in history(index) if name != version])
+    if version in (spoken := _noted(index, _LANGUAGE)):
+        _note(index, _LANGUAGE, [name for name in spoken if name != version])
 
 
 def keep_vectors(index: Path, version: str, documents: Sequence[str], vectors: NDArray[np.float32]) -> None:
@@ -202,6 +246,18 @@ def known_vectors(index: Path, version: str) -> dict[bytes, NDArray[np.float32]]
             return {name.tobytes(): row for name, row in zip(kept["keys"], kept["vectors"], strict=True)}
     except (OSError, ValueError, KeyError, EOFError):
         return {}
+
+
+def _noted(index: Path, name: str) -> list[str]:
+    try:
+        return [str(version) for version in json.loads((index / FOLDER / name).read_text("utf-8"))] or [""]
+    except (OSError, ValueError, TypeError):
+        return [""]
+
+
+def _note(index: Path, name: str, versions: Sequence[str]) -> None:
+    (index / FOLDER).mkdir(parents=True, exist_ok=True)
+    artefact.replace(index / FOLDER / name, json.dumps(list(versions)).encode())
 
 
 def _folders(index: Path) -> Iterator[Path]:

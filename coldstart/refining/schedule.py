@@ -44,6 +44,10 @@ class Schedule:
         return max(1, int(np.ceil(self.passes * pairs / min(self.batch, pairs))))
 
 
+LANGUAGE = Schedule(passes=3.0, batch=16, rate=3e-4, every=8, patience=3)
+"""How a language model learns if nothing else is said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trained:
     """How training went.

@@ -18,22 +18,33 @@ from coldstart.scoring import Query
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+YES, NO = "Yes", "No"
+
 _MARK = "\x1e"
 _KEPT = 50_000  # questions whose answer for nobody is remembered: some 10 MB
 
 
 class Language:
-    """Yes/no log-odds given the person, minus the same given nobody, in nats; abstains if nothing is known.
+    """Yes/no log-odds given the person, minus the model's given nobody, in nats; abstains if nothing is known.
 
     The difference is a pointwise mutual information: it cancels the model's liking for "yes", the item's
     popularity and whatever the item's own text says to the model. (Holtzman et al., "Surface Form Competition",
-    EMNLP 2021, domain-conditional PMI.)
+    EMNLP 2021, domain-conditional PMI.) A refined model is held against what the model as it came answers for nobody,
+    so that what it learned of items in general stays.
+
+    Args:
+        model: As it came.
+        catalogue: What is asked about.
+        library: Templates.
+        refined: With an adapter; None for the model as it came.
     """
 
     name = "language"
 
-    def __init__(self, model: LanguageModel, catalogue: Catalogue, library: Library) -> None:
-        self._model = model
+    def __init__(
+        self, model: LanguageModel, catalogue: Catalogue, library: Library, refined: LanguageModel | None = None
+    ) -> None:
+        self._model, self._refined = model, refined or model
         self._catalogue = catalogue
         self._library = library
         self._template = library.of("question")[0]
@@ -60,19 +71,24 @@ class Language:
         if not query.description:
             return
         found = np.full(len(rows), np.nan)
-        self._ask(query.description, [])
+        self._ask(self._refined, query.description, [])
         if len(rows) > size:
             yield found.copy()
         for start in range(0, len(rows), size):
             questions = [self._question(int(row)) for row in rows[start : start + size]]
-            given = self._ask(query.description, questions)
+            given = self._ask(self._refined, query.description, questions)
             found[start : start + size] = given - self._for_nobody(questions)
             yield found.copy()
+
+    def asked(self, description: str, rows: Sequence[int]) -> tuple[str, list[str], NDArray[np.float64]]:
+        """Return a prompt, each row's question after it, and what the model as it came answers for nobody, in nats."""
+        questions = [self._question(int(row)) for row in rows]
+        return *self._put(description, questions), self._for_nobody(questions)
 
     def _for_nobody(self, questions: Sequence[str]) -> NDArray[np.float64]:
         new = [question for question in dict.fromkeys(questions) if question not in self._alone]
         if new:
-            self._alone.update(zip(new, self._ask("", new).tolist(), strict=True))
+            self._alone.update(zip(new, self._ask(self._model, "", new).tolist(), strict=True))
         found = np.array([self._alone[question] for question in questions])
         while len(self._alone) > _KEPT:
             self._alone.popitem(last=False)
@@ -93,8 +109,11 @@ class Language:
         alike = next((place for place, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), 0)
         return first[: max(first.rfind(" ", 0, alike), 0)]
 
-    def _ask(self, description: str, questions: Sequence[str]) -> NDArray[np.float64]:
+    def _ask(self, model: LanguageModel, description: str, questions: Sequence[str]) -> NDArray[np.float64]:
+        return model.log_odds(*self._put(description, questions), yes=YES, no=NO)
+
+    def _put(self, description: str, questions: Sequence[str]) -> tuple[str, list[str]]:
+        """Return what the model reads once, and what it reads for each question."""
         shared = render(self._template, {"kind": self._catalogue.kind, "description": description}).text
         opening = self._opening if all(question.startswith(self._opening) for question in questions) else ""
-        rest = [question[len(opening) :] for question in questions]
-        return self._model.log_odds(self._head + shared + opening, rest, yes="Yes", no="No")
+        return self._head + shared + opening, [question[len(opening) :] for question in questions]

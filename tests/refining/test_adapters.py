@@ -99,7 +99,7 @@ def test_a_shape_that_makes_no_sense_is_refused(wrong):
 
 
 def test_an_adapter_of_another_encoder_or_a_damaged_one_is_refused(encoder, trained):
-    with pytest.raises(AdapterError, match="made for the encoder"):
+    with pytest.raises(AdapterError, match="made for the model"):
         lora.adapted(encoder, replace(trained, base="f" * 64))
     with pytest.raises(AdapterError, match="can't be read"):
         lora.adapted(encoder, replace(trained, weights=trained.weights[:50]))

@@ -61,6 +61,25 @@ def test_refine_list_show_rollback_promote_remove(folder, events):
     assert json.loads(run("adapters", "list", folder, "--json").output) == []
 
 
+def test_the_language_models_adapter_is_promoted_and_taken_back_apart_from_the_encoders(
+    encoder, language_model, tmp_path, events
+):
+    folder = tmp_path / "index"
+    Recommender.build(Catalogue(ITEMS, kind="tea"), encoder=encoder, language_model=language_model, path=folder)
+    how = ["--model", "language", "--rate", "0.02", "--passes", "3", "--json"]
+    told = json.loads(run("refine", folder, "--interactions", events, *how).output.splitlines()[-1])
+    assert told["kind"] == "language"
+    assert told["present_auc"] >= 0
+    if told["promoted"]:
+        assert "language model" in run("adapters", "list", folder).output
+        back = run("adapters", "rollback", folder, "--model", "language").output
+        assert "now uses no adapter" in " ".join(back.split())
+        assert told["version"] in run("adapters", "promote", folder, "1").output
+    else:
+        with pytest.raises(AdapterError, match="nothing to roll back to"):
+            run("adapters", "rollback", folder, "--model", "language")
+
+
 def test_what_cant_be_used_says_so(folder):
     with pytest.raises(AdapterError, match="no adapter '7'"):
         run("adapters", "promote", folder, "7")

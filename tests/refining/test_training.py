@@ -138,7 +138,7 @@ def test_the_loss_is_the_corrected_cross_entropy_of_a_batch():
     for anchor, positive, owner in zip(anchors, positives, owners, strict=True):
         terms = {
             item: float(vectors[anchor] @ vectors[item] / 0.5 - np.log(counts[item] / counts.sum()))
-            for item in positives
+            for item in {*anchors.tolist(), *positives.tolist()}
             if item == positive or (item not in likes[owner] and item != anchor)
         }
         expected.append(np.log(sum(np.exp(list(terms.values())))) - terms[positive])
@@ -206,7 +206,7 @@ def test_what_is_best_for_those_held_out_is_kept_and_training_stops(encoder):
 
 
 def test_the_rate_rises_and_falls_by_whatever_ends_first():
-    from coldstart.refining.training import warm_then_cosine
+    from coldstart.refining.loop import warm_then_cosine
 
     by_steps = [warm_then_cosine(step, 100, 0.0) for step in range(100)]
     by_time = [warm_then_cosine(step, 10_000, step / 99) for step in range(100)]
