@@ -146,6 +146,24 @@ class Client:
         path = f"/v1/recommendations/{_quoted(recommendation_id)}"
         return _suggestions(self._call("GET", f"{path}?offset={offset}&limit={limit}&explain={str(explain).lower()}"))
 
+    def onboard(self, profile: Profile | None = None, *, k: int = 12, explain: bool = False) -> dict[str, Any]:
+        """Begin a session with a new user; return it as the service does: ``session_id``, ``question``, ``shelves``."""
+        body = {"k": k, "explain": explain, **({} if profile is None else {"profile": _profile(profile)})}
+        return dict(self._call("POST", "/v1/onboarding/sessions", body))
+
+    def answer(
+        self, session: str, question: str, value: str | Sequence[str] | None, *, k: int = 12, explain: bool = False
+    ) -> dict[str, Any]:
+        """Answer a session's question, None for "skip"; return the session as it is then."""
+        chosen = value if value is None or isinstance(value, str) else list(value)
+        body = {"question_id": question, "value": chosen, "k": k, "explain": explain}
+        return dict(self._call("POST", f"/v1/onboarding/sessions/{_quoted(session)}/answers", body))
+
+    def suggestions(self, session: str, *, k: int = 12, explain: bool = False) -> dict[str, Any]:
+        """Return a session as it is now."""
+        path = f"/v1/onboarding/sessions/{_quoted(session)}/suggestions"
+        return dict(self._call("POST", path, {"k": k, "explain": explain}))
+
     def put_items(self, items: Iterable[Item]) -> tuple[int, int]:
         """Create or replace items; return how many were created and how many replaced. 500 at once are all or none."""
         created = replaced = 0

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from coldstart import __version__
 from coldstart.errors import ColdstartError
-from coldstart.service import messages, problems
+from coldstart.service import messages, onboarding, problems
 from coldstart.service.gate import Gate
 from coldstart.service.problems import Refused
 from coldstart.service.routes import PROBLEMS, router
@@ -70,6 +70,7 @@ def application(service: Service) -> Any:
     )
     app.state.service = service
     app.include_router(router)
+    app.include_router(onboarding.router)
     for kind in (Refused, ColdstartError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _answer)
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from coldstart.errors import ColdstartError
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision that this version's tables are of."""
 
 _LOCK = 0x636F6C64  # PostgreSQL's advisory lock while migrating
@@ -93,6 +93,15 @@ recommendations = sa.Table(
     sa.Column("about", sa.Text, nullable=False),
     sa.Index("recommendations_of_user", "tenant", "user"),
     sa.Index("recommendations_by_age", "tenant", "created"),
+)
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    _tenant(primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("dialogue", sa.Text, nullable=False),
+    sa.Column("expires", sa.Float, nullable=False),
+    sa.Index("sessions_by_age", "expires"),
 )
 
 

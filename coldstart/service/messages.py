@@ -223,6 +223,87 @@ class Recommended(Message):
     adapter: str | None
 
 
+class ShownBody(Message):
+    """How much to show."""
+
+    k: Annotated[int, Field(ge=0, le=200), _WHOLE] = Field(12, description="How many items; 0 for the question alone.")
+    explain: bool = Field(False, description="Tell why each item is there.")
+
+
+class SessionBody(ShownBody):
+    """Who signs up; kept for a day after their last answer."""
+
+    profile: ProfileBody | None = None
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"profile": {"text": "bold reds for a steak dinner"}, "k": 12, "explain": True}]
+        }
+    )
+
+
+class AnswerBody(ShownBody):
+    """An answer to a question, or to none that was asked: ``item:ID`` with ``like``, ``dislike`` or ``unknown``."""
+
+    question_id: Text
+    value: Text | Annotated[list[Text], Field(max_length=100)] | None = Field(
+        None, description="Option ids, the text, or null to skip."
+    )
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"question_id": "chips:grapes=Malbec|Merlot", "value": ["Malbec"]}]}
+    )
+
+
+class Option(Message):
+    """Something to choose."""
+
+    id: str
+    label: str
+
+
+class Question(Message):
+    """What to ask. Of ``chips`` and ``items`` any number may be chosen, of the others one; a ``text`` is written."""
+
+    id: str
+    kind: Literal["chips", "chip", "items", "item", "pair", "text"]
+    prompt: str
+    options: list[Option]
+    gain: float | None
+
+
+class Suggested(Message):
+    """An item on a shelf. ``propensity`` is the chance with which it is shown; below 1 if it was drawn to explore."""
+
+    id: str
+    title: str
+    score: float
+    rank: int
+    source: str
+    propensity: float
+    exploration: bool
+    attributes: dict[str, Any]
+    reasons: list[Reason] | None = None
+
+
+class Shelf(Message):
+    """Items that are shown for what the title says."""
+
+    title: str
+    source: str
+    items: list[Suggested]
+
+
+class Session(Message):
+    """Where a session stands: what to ask next, null if nothing is worth it (``ending`` says why), and the list."""
+
+    session_id: str
+    expires: float
+    answered: int
+    question: Question | None
+    ending: str
+    recommendation_id: str | None
+    shelves: list[Shelf]
+
+
 class EventBody(Message):
     """One thing a user did, or was shown.
 

@@ -138,7 +138,7 @@ def why(found: Recommendation) -> list[dict[str, Any]]:
 
 def told(entry: Sequence[Any], rank: int, *, explain: bool) -> dict[str, Any]:
     """Return a kept item as an answer holds it. Parts are those that raised its score, the largest first."""
-    id_, title, score, parts = entry
+    id_, title, score, parts, *drawn = entry
     raising = sorted(((name, value) for name, value in parts.items() if value > 0), key=lambda pair: -pair[1])
     answer: dict[str, Any] = {
         "id": id_,
@@ -146,7 +146,7 @@ def told(entry: Sequence[Any], rank: int, *, explain: bool) -> dict[str, Any]:
         "rank": rank,
         "score": score,
         "source": raising[0][0] if raising else None,
-        "propensity": 1.0,
+        "propensity": drawn[0] if drawn else 1.0,
     }
     if explain:
         answer["parts"] = [

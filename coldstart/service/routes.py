@@ -71,7 +71,7 @@ class Caller:
         key: Key = request.scope["coldstart.key"]
         if self._scope not in key.scopes and "admin" not in key.scopes:
             raise Refused(403, f"the key may {' and '.join(key.scopes)}, but this needs {self._scope}: use another key")
-        service = _service(request)
+        service = service_of(request)
         if not service.ready:
             raise Refused(503, "the service is starting: try again in a few seconds", headers={"Retry-After": "2"})
         return await service.tenant(key.tenant)
@@ -82,12 +82,13 @@ Writer = Annotated[Tenant, Depends(Caller("write"))]
 Admin = Annotated[Tenant, Depends(Caller("admin"))]
 
 
-def _service(request: Request) -> Service:
+def service_of(request: Request) -> Service:
+    """Return the service that a request came to."""
     service: Service = request.app.state.service
     return service
 
 
-async def _result(request: Request, job: Job[Any]) -> Any:
+async def awaited(request: Request, job: Job[Any]) -> Any:
     """Wait for a job; cancel it if the client goes away meanwhile."""
     waiting = asyncio.wrap_future(job.future)
     while not (await asyncio.wait([waiting], timeout=_WATCHED))[0]:
@@ -108,7 +109,7 @@ async def _result(request: Request, job: Job[Any]) -> Any:
 )
 async def recommend(request: Request, tenant: Reader, body: m.RecommendBody) -> m.Recommended:
     """Answer at once, also for someone of whom nothing is known; an inline profile is never stored."""
-    service, start = _service(request), time.monotonic()
+    service, start = service_of(request), time.monotonic()
     stated: dict[str, Any] | None = None
     did: list[Event] = []
     if body.user_id is not None:
@@ -173,7 +174,7 @@ def _answer(
 
 
 async def _ranked(request: Request, tenant: Tenant, asked: Asked, deadline: float | None) -> Recommendations:
-    service = _service(request)
+    service = service_of(request)
     try:
         need = (asked.profile(tenant), asked.context)
     except ColdstartError:
@@ -183,7 +184,7 @@ async def _ranked(request: Request, tenant: Tenant, asked: Asked, deadline: floa
         gather=tenant.prepare if need else None,
         need=need,
     )
-    found: Recommendations = await _result(request, job)
+    found: Recommendations = await awaited(request, job)
     return found
 
 
@@ -226,7 +227,7 @@ async def page(
     explain: bool = False,
 ) -> m.Recommended:
     """Return the same list further down; it has as many ranks as the first request's ``depth``."""
-    given = await asyncio.to_thread(_service(request).lists.get, tenant.id, recommendation_id)
+    given = await asyncio.to_thread(service_of(request).lists.get, tenant.id, recommendation_id)
     if given is None:
         raise Refused(404, f"no list has the id {recommendation_id!r}: ask POST /v1/recommend for one")
     return _answer(given, offset, limit, explain=explain)
@@ -235,10 +236,10 @@ async def page(
 @router.post("/rerank", tags=["lists"], summary="Order texts by how close they are to a query")
 async def rerank(request: Request, tenant: Reader, body: m.RerankBody) -> m.Reranked:
     """Take and give what Jina's reranker does."""
-    service = _service(request)
+    service = service_of(request)
     texts = [one.text if isinstance(one, m.Document) else one for one in body.documents]
     job = service.executor.submit(lambda: _cosines(service.engine.encoder, body.query, texts))
-    cosines, tokens = await _result(request, job)
+    cosines, tokens = await awaited(request, job)
     order = np.argsort(-cosines, kind="stable")[: body.top_n]
     results = [
         m.RerankResult(
@@ -270,14 +271,14 @@ def _cosines(encoder: Encoder, query: str, texts: list[str]) -> Generator[None, 
 async def put_items(request: Request, tenant: Writer, body: m.ItemsBody) -> m.ItemsDone:
     """Commit items, all or none; once this answers, each can be recommended."""
     items = [one.item() for one in body.items]
-    created, replaced = await _service(request).changed(tenant, tenant.put_items, items)
+    created, replaced = await service_of(request).changed(tenant, tenant.put_items, items)
     return m.ItemsDone(created=created, replaced=replaced, pending=tenant.pending)
 
 
 @router.get("/items/{item_id:path}", tags=["items"], summary="Read an item")
 async def get_item(request: Request, tenant: Reader, item_id: PathId) -> m.ItemBody:
     """Return an item as it was put."""
-    found = await asyncio.to_thread(_service(request).storage.item, tenant.id, item_id)
+    found = await asyncio.to_thread(service_of(request).storage.item, tenant.id, item_id)
     if found is None:
         raise Refused(404, f"no item has the id {item_id!r}: POST /v1/items creates one")
     attributes = {name: list(value) if isinstance(value, tuple) else value for name, value in found.attributes.items()}
@@ -287,7 +288,7 @@ async def get_item(request: Request, tenant: Reader, item_id: PathId) -> m.ItemB
 @router.delete("/items/{item_id:path}", tags=["items"], summary="Delete an item", status_code=204)
 async def delete_item(request: Request, tenant: Writer, item_id: PathId) -> Response:
     """Commit that an item is gone; once this answers, it is in no list."""
-    gone = await _service(request).changed(tenant, tenant.delete_items, [item_id])
+    gone = await service_of(request).changed(tenant, tenant.delete_items, [item_id])
     if not gone:
         raise Refused(404, f"no item has the id {item_id!r}: nothing was deleted")
     return Response(status_code=204)
@@ -307,14 +308,14 @@ async def put_user(request: Request, tenant: Writer, user_id: PathId, body: m.Pr
         "dislikes": list(profile.dislikes),
         "history": [event.item for event in profile.events],
     }
-    await asyncio.to_thread(_service(request).storage.put_user, tenant.id, user_id, stored)
+    await asyncio.to_thread(service_of(request).storage.put_user, tenant.id, user_id, stored)
     return m.UserBody(id=user_id, profile=m.ProfileBody.model_construct(**stored))
 
 
 @router.get("/users/{user_id:path}", tags=["users"], summary="Read what a user stated")
 async def get_user(request: Request, tenant: Reader, user_id: PathId) -> m.UserBody:
     """Return a user's profile as it was put."""
-    found = await asyncio.to_thread(_service(request).storage.user, tenant.id, user_id)
+    found = await asyncio.to_thread(service_of(request).storage.user, tenant.id, user_id)
     if found is None:
         raise Refused(404, f"no user of the id {user_id!r} stated anything: PUT /v1/users/ID stores a profile")
     return m.UserBody(id=user_id, profile=m.ProfileBody.model_construct(**found))
@@ -323,7 +324,7 @@ async def get_user(request: Request, tenant: Reader, user_id: PathId) -> m.UserB
 @router.delete("/users/{user_id:path}", tags=["users"], summary="Erase a user")
 async def erase_user(request: Request, tenant: Writer, user_id: PathId) -> m.Erased:
     """Erase a user with all they stated, did and were given, and all that was learned from it."""
-    service = _service(request)
+    service = service_of(request)
 
     def erase(user: str) -> dict[str, int]:
         service.lists.forget(tenant.id, user)
@@ -339,7 +340,7 @@ async def erase_user(request: Request, tenant: Writer, user_id: PathId) -> m.Era
 @router.post("/events", tags=["events"], summary="Tell what users did")
 async def add_events(request: Request, tenant: Writer, body: m.EventsBody) -> m.EventsDone:
     """Commit events in one transaction; a known ``event_id`` changes nothing."""
-    service, now = _service(request), time.time()
+    service, now = service_of(request), time.time()
     events = [
         Event(
             one.event_id, one.user_id, one.item_id, one.event_type, one.value,
@@ -383,7 +384,7 @@ async def rollback(request: Request, tenant: Admin) -> m.Adapters:
 
 async def _used(request: Request, tenant: Tenant, change: Callable[[], None]) -> m.Adapters:
     try:
-        await _service(request).changed(tenant, change)
+        await service_of(request).changed(tenant, change)
     except AdapterError as problem:
         raise Refused(409, str(problem)) from problem
     return _told_of(await asyncio.to_thread(tenant.adapters), tenant)

@@ -13,6 +13,7 @@ from coldstart.service.keys import Keys
 from coldstart.service.lists import GivenLists, Refined
 from coldstart.service.metrics import Metrics
 from coldstart.service.ranking import Pace
+from coldstart.service.sessions import Sessions
 from coldstart.service.settings import Settings
 from coldstart.service.storage import Storage
 from coldstart.service.tenant import Engine, Tenant
@@ -42,6 +43,7 @@ class Service:
         self.settings, self.storage, self.engine = settings, storage, engine
         self.executor: Executor = engine.executor
         self.metrics, self.keys, self.pace, self.refined = Metrics(), Keys(storage), Pace(), Refined()
+        self.sessions = Sessions(storage)
         self.lists = GivenLists(storage, keep_days=settings.keep_days, lost=self.metrics.lost.inc)
         self.tenants = Tenants(engine, storage, settings.data / "indexes")
         self.ready, self.trouble = False, ""

@@ -20,6 +20,7 @@ from coldstart.executor import Executor
 from coldstart.generation import LanguageModel
 from coldstart.index import Index
 from coldstart.learning.meanings import Meanings
+from coldstart.onboarding import Onboarding
 from coldstart.prompting import Library
 from coldstart.recommender import Recommender
 from coldstart.refining import lora, registry
@@ -107,6 +108,7 @@ class Tenant:
         self.saved = -1
         self.stale = False
         self.waiting = 0
+        self._onboarding: Onboarding | None = None
         self.engine = engine
         self._storage, self._clock = storage, clock
         self._changing, self._saving = threading.Lock(), threading.Lock()
@@ -117,6 +119,18 @@ class Tenant:
         """Encode what waiting requests say together; on the executor's thread."""
         if self.recommender is not None:
             self.recommender.prepare(requests)
+
+    def onboarding(self) -> Onboarding:
+        """Return what plans onboarding for the items as they are; on the executor's thread, and only with items."""
+        made, recommender = self._onboarding, self.recommender
+        assert recommender is not None  # noqa: S101 - who calls has looked
+        if made is None or made.recommender.index is not recommender.index:
+            made = Onboarding(recommender)
+        elif made.recommender is not recommender:  # it has learned: questions are planned anew, about the same things
+            made = copy.copy(made)
+            made.recommender = recommender
+        self._onboarding = made
+        return made
 
     @property
     def pending(self) -> int:
