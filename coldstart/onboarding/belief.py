@@ -185,16 +185,19 @@ class Worth:
 
     Args:
         belief: What is believed.
-        hidden: Items that won't be shown: those that were answered. Shape: ``(items,)``.
+        usual: The chance of a yes on each askable variable before any answer. Shape: ``(askable,)``.
+        hidden: Items that won't be shown: those that are liked or disliked already. Shape: ``(items,)``.
         noise: How much of a variable's variance before any answer is added to an answer as noise.
+        faint: How many times that if an item isn't chosen: not to know it says next to nothing.
     """
 
-    def __init__(self, belief: Belief, hidden: NDArray[np.bool_], *, noise: float) -> None:
-        self._belief = belief
+    def __init__(self, belief: Belief, usual: Floats, hidden: NDArray[np.bool_], *, noise: float, faint: float) -> None:
+        self.usual = usual
         mean = np.where(hidden, -np.inf, belief.mean[: belief.items])
         self._inner = belief.columns[belief.askable].astype(np.float64)  # C' among what may be asked
         self._variance = np.maximum(np.diag(self._inner), _LEAST)
         self._noise = noise * belief.before + _LEAST
+        self._faint = self._noise * np.where(belief.askable < belief.items, faint, 1.0)
         self._expected = np.clip(belief.mean[belief.askable], 0.02, 0.98)
         reach = np.abs(belief.columns[: belief.items]) @ (1.0 / np.sqrt(self._variance + self._noise)).astype(
             np.float32
@@ -222,9 +225,10 @@ class Worth:
 
         Shape: ``(askable,)``.
         """
-        step = self._columns / (self._variance + self._noise)
-        yes = self._value((self._mean[:, None] + step * (1.0 - self._expected)).T)
-        no = self._value((self._mean[:, None] - step * self._expected).T)
+        step = (1.0 - self._expected) / (self._variance + self._noise)
+        yes = self._value((self._mean[:, None] + self._columns * step).T)
+        step = self._expected / (self._variance + self._faint)
+        no = self._value((self._mean[:, None] - self._columns * step).T)
         return np.maximum(self._expected * yes + (1.0 - self._expected) * no - self.now, 0.0)
 
     @property
@@ -232,10 +236,6 @@ class Worth:
         """The entropy of one yes or no on each askable variable, in bits. Shape: ``(askable,)``."""
         p = self._expected
         return np.asarray(-p * np.log2(p) - (1 - p) * np.log2(1 - p))
-
-    def likely(self, place: int) -> float:
-        """Return how likely a yes on an askable variable is."""
-        return float(self._expected[place])
 
     def alike(self, place: int, others: Sequence[int]) -> float:
         """Return the largest squared correlation of an askable variable with some others, 0 to 1."""
@@ -254,8 +254,9 @@ class Worth:
         np.fill_diagonal(correlation, 1.0)
         drawn = _standard(len(asked)) @ _root(correlation).T
         yes = drawn < norm.ppf(self._expected[asked])
-        inner = covariance + np.diag(self._noise[asked])
-        moves = (yes - self._expected[asked]) @ np.linalg.solve(inner, self._columns[:, asked].T)
+        noise = np.where(yes, self._noise[asked], self._faint[asked])
+        inner = covariance + noise[:, :, None] * np.eye(len(asked))
+        moves = np.linalg.solve(inner, (yes - self._expected[asked])[:, :, None])[:, :, 0] @ self._columns[:, asked].T
         return max(float(self._value(self._mean + moves).mean()) - self.now, 0.0)
 
 

@@ -14,6 +14,7 @@ from coldstart.entities import Profile
 from coldstart.errors import DialogueError
 from coldstart.fusion import standardise
 from coldstart.learning.companions import NOISE
+from coldstart.onboarding.asking import ExpectedGain, Offer, Policy
 from coldstart.onboarding.belief import Belief, Ground, Observation, Worth
 from coldstart.onboarding.dialogue import Asked, Dialogue, Kind, Option, Question
 from coldstart.onboarding.facets import Chip, Facet, facets_of
@@ -29,18 +30,12 @@ if TYPE_CHECKING:
 KINDS: tuple[Kind, ...] = ("chips", "items", "text")
 """What is asked unless told otherwise: several chips or items at once, and a sentence at the end."""
 
-CHIPS, ITEMS = 8, 6
-"""How many options are offered at once."""
-
 MOST_QUESTIONS = 8
 LEAST_GAIN = 0.01
 """A question has to raise the chances of the first list's items by this share to be worth a person's time."""
 
-AGAIN = 0.8
-"""What a question counts if its facet was asked about once already: people tire of more of the same."""
-
-FAINT = 4.0
-"""How much less not choosing an item says than choosing it: most people haven't met most items."""
+FAINT = 50.0
+"""How many times the noise if an item isn't chosen: what one doesn't know yet may be just right."""
 
 ANSWERS = "answers"
 """The name of the part that answers have in a score."""
@@ -71,10 +66,19 @@ class Onboarding:
         recommender: What ranks.
         seed: Fixes groups of items and what is drawn for exploration.
         kinds: Which kinds of questions are asked.
+        policy: What a question is worth; by default what its answer is expected to add to the list.
     """
 
-    def __init__(self, recommender: Recommender, *, seed: int = 0, kinds: Collection[Kind] = KINDS) -> None:
+    def __init__(
+        self,
+        recommender: Recommender,
+        *,
+        seed: int = 0,
+        kinds: Collection[Kind] = KINDS,
+        policy: Policy | None = None,
+    ) -> None:
         self.recommender, self.seed, self._kinds = recommender, seed, frozenset(kinds)
+        self.policy: Policy = policy or ExpectedGain()
         index, library = recommender.index, recommender.library
         self.facets: tuple[Facet, ...] = facets_of(
             index.catalogue, library.fields, index.centred, index.documents, seed=seed
@@ -82,6 +86,8 @@ class Onboarding:
         self.chips: tuple[Chip, ...] = tuple(chip for facet in self.facets for chip in facet.chips)
         self._facet = {facet.name: facet for facet in self.facets}
         self._place = {(chip.facet, chip.value): place for place, chip in enumerate(self.chips)}
+        self._labels: dict[int, str] = {}
+        self._offer = Offer(self._kind, self.facets, self.chips, index.catalogue.ids, self._label, self._kinds)
         self._lock = threading.Lock()
         self._state: _State | None = None
         self._bare: Platform | None = None
@@ -268,109 +274,24 @@ class Onboarding:
     def offered(self, dialogue: Dialogue) -> list[Question]:
         """Return one question of each sort that could be asked next, each with what it is worth; but for a text."""
         state = self._prepared()
-        query, _ = self.recommender.weighed(self.profile(dialogue))
+        query = self._read(dialogue)
         before, answers = self._observed(dialogue, query)
         belief = self._believed(state, [*before, *answers])
         hidden = np.zeros(belief.items, np.bool_)
         hidden[query.liked] = hidden[query.disliked] = True
-        worth = Worth(belief, hidden, noise=NOISE)
-        asked = [Asked.parse(reply.question_id) for reply in dialogue.answers]
-        found = [*self._about_facets(belief, worth, asked, dialogue), *self._about_items(belief, worth, asked, hidden)]
-        least = max(worth.now, 1e-9)
+        hidden[[one.variables[0] for one in answers if one.variables[0] < belief.items and one.value > 0]] = True
+        worth = Worth(belief, state.ground.mean[belief.askable], hidden, noise=NOISE, faint=FAINT)
+        found = self._offer.questions(belief, worth, dialogue.answers, hidden, self.policy)
+        least = max(worth.now, 1e-9) if isinstance(self.policy, ExpectedGain) else 1.0
         return [replace(question, gain=question.gain / least) for question in found]
 
-    def _about_facets(
-        self, belief: Belief, worth: Worth, asked: Sequence[Asked], dialogue: Dialogue
-    ) -> Iterator[Question]:
-        place_of = {int(variable): place for place, variable in enumerate(belief.askable)}
-        told = {(each.attribute, name) for each in asked for name in each.about if each.attribute}
-        skipped = {each.attribute for each, reply in zip(asked, dialogue.answers, strict=True) if reply.value is None}
-        for facet in self.facets:
-            left = [
-                place_of[belief.items + self._place[facet.name, chip.value]]
-                for chip in facet.chips
-                if (facet.name, chip.value) not in told
-            ]
-            if facet.name in skipped:
-                continue
-            times = sum(each.attribute == facet.name for each in asked)
-            if "chips" in self._kinds and len(left) >= 2:
-                chosen = _greedy(worth, left, CHIPS)
-                chosen.sort(key=lambda place: -worth.likely(place))
-                names = tuple(self.chips[belief.askable[place] - belief.items].value for place in chosen)
-                yield Question(
-                    Asked("chips", facet.name, names).id,
-                    "chips",
-                    facet.more if times else facet.prompt,
-                    tuple(Option(name, name) for name in names),
-                    worth.together(chosen) * AGAIN**times,
-                )
-            if "chip" in self._kinds and left:
-                place = max(left, key=lambda each: worth.alone[each])
-                name = self.chips[belief.askable[place] - belief.items].value
-                liked = facet.phrase.format(name)
-                yield Question(
-                    Asked("chip", facet.name, (name,)).id,
-                    "chip",
-                    f"Do you like {liked}?",
-                    (Option("yes", "Yes"), Option("no", "No")),
-                    float(worth.alone[place]) * AGAIN**times,
-                )
+    def _read(self, dialogue: Dialogue) -> Query:
+        """Return what was known at the start, in rows."""
+        return self.recommender.weighed(dialogue.profile)[0]
 
-    def _about_items(
-        self, belief: Belief, worth: Worth, asked: Sequence[Asked], hidden: NDArray[np.bool_]
-    ) -> Iterator[Question]:
-        catalogue = self.recommender.catalogue
-        told = {name for each in asked for name in each.about if not each.attribute}
-        left = [
-            place
-            for place, variable in enumerate(belief.askable)
-            if variable < belief.items and not hidden[variable] and catalogue.ids[variable] not in told
-        ]
-        times = sum(each.kind == "items" for each in asked)
-
-        def option(place: int) -> Option:
-            item = catalogue[int(belief.askable[place])]
-            return Option(item.id, tidy_title(item.title) or item.id)
-
-        if "items" in self._kinds and len(left) >= 2:
-            chosen = _greedy(worth, left, ITEMS)
-            chosen.sort(key=lambda place: -worth.likely(place))
-            options = tuple(map(option, chosen))
-            again = "more " if times else ""
-            yield Question(
-                Asked("items", "", tuple(each.id for each in options)).id,
-                "items",
-                f"Which of these {again}{plural(self._kind)} have you enjoyed?",
-                options,
-                worth.together(chosen) * AGAIN**times,
-            )
-        if "item" in self._kinds and left:
-            place = max(left, key=lambda each: worth.alone[each])
-            one = option(place)
-            verdicts = (
-                Option("like", "I like it"),
-                Option("dislike", "Not for me"),
-                Option("unknown", "Don't know it"),
-            )
-            yield Question(
-                Asked("item", "", (one.id,)).id,
-                "item",
-                f"Do you like {one.label}?",
-                verdicts,
-                float(worth.alone[place]),
-            )
-        if "pair" in self._kinds and len(left) >= 2:
-            chosen = _greedy(worth, left, 2)
-            first, second = map(option, chosen)
-            neither = (Option("both", "Both"), Option("neither", "Neither, or I don't know them"))
-            yield Question(
-                Asked("pair", "", (first.id, second.id)).id,
-                "pair",
-                "Which do you like better?",
-                (first, second, *neither),
-                worth.together(chosen),
-            )
+    def _label(self, row: int) -> Option:
+        item = self.recommender.catalogue[row]
+        return Option(item.id, self._labels.get(row) or tidy_title(item.title) or item.id)
 
     # What to show -------------------------------------------------------------------------------------------
 
@@ -439,15 +360,3 @@ class Onboarding:
 
 def _one(variable: int, value: float, noise: float) -> Observation:
     return Observation((variable,), (1.0,), value, noise)
-
-
-def _greedy(worth: Worth, left: Sequence[int], most: int) -> list[int]:
-    """Choose options one by one: what each is worth alone, less what it shares with those chosen before."""
-    gains = worth.alone
-    chosen: list[int] = []
-    rest = sorted(left, key=lambda place: -gains[place])[: 5 * most]
-    while rest and len(chosen) < most:
-        best = max(rest, key=lambda place: gains[place] * (1.0 - worth.alike(place, chosen)))
-        chosen.append(best)
-        rest.remove(best)
-    return chosen

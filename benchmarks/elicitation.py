@@ -1,0 +1,69 @@
+"""What are questions to a new user worth, and does it matter which are asked?
+
+Method: the elicitation protocol (see :mod:`coldstart.evaluation.elicitation`): new users answer truthfully from half of
+what they did, and NDCG@10 on the other half is taken after each of five questions. The questions by expected gain stand
+beside the most popular items, the most uncertain answers and random ones, with the interactions of the other users and
+with none at all; once with several options to a question, the same number for all strategies, and once one thing at a
+time, where ours may also ask about chips and the others ask about items. Constants were looked at on seeds 11 and 12.
+
+Command: ``python benchmarks/elicitation.py [--quick] [--only NAME] [--max-users N] [--seed 0] [--out FILE]``.
+``--quick`` asks 30 users on MovieLens-100K. What is done is kept, by commit, in the cache, and isn't done again after
+an interrupt.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from cells import Cells, models_of, recommender_of
+from coldstart.evaluation.datasets import load
+from coldstart.evaluation.elicitation import SINGLE, STRATEGIES, elicit
+from provenance import finish, print_table, provenance
+
+DATA = ("ml-100k", "x-wines")
+STYLES = {"several at once": STRATEGIES, "one at a time": SINGLE}
+
+
+def main() -> None:
+    """Measure, print the tables and the record."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a look in minutes")
+    parser.add_argument("--max-users", type=int, default=200, help="ask this many, drawn with the seed")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", action="append", choices=DATA, help="a data set's name; may be repeated")
+    parser.add_argument("--out", type=Path, help="write the record here as well")
+    given = parser.parse_args()
+    users = min(30, given.max_users) if given.quick else given.max_users
+    cells, records = Cells.of_this_commit("elicitation"), []
+    models: dict[str, str] = {}
+    for data in given.only or (DATA[:1] if given.quick else DATA):
+        for observed in (True, False):
+            for style in STYLES:
+                key = {"data": data, "observed": observed, "style": style, "users": users, "seed": given.seed}
+                found = cells.get(key, lambda: _measured(data, observed, style, users, given.seed))  # noqa: B023
+                _show(found)
+                records.append(found)
+        models |= models_of(recommender_of(data))
+    finish({"benchmark": "elicitation", "seed": given.seed, **provenance(models), "results": records}, given.out)
+
+
+def _measured(data: str, observed: bool, style: str, users: int, seed: int) -> dict[str, Any]:
+    found = elicit(
+        load(data), recommender_of(data), observed=observed, strategies=STYLES[style], max_users=users, seed=seed
+    )
+    return {"style": style, **found.to_json()}
+
+
+def _show(found: dict[str, Any]) -> None:
+    known = "the others' interactions" if found["observed"] else "no interactions"
+    print(f"\n{found['data']}, {known}, {found['style']}, {found['users']} users: NDCG@10 after 0, 1, ... questions")
+    rows = [["asking", *map(str, range(len(next(iter(found["systems"].values())))))]]
+    rows += [[name, *(f"{one['mean']:.3f}" for one in means)] for name, means in found["systems"].items()]
+    print_table(rows)
+    print(found["summary"], flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Laws of elicitation: answers are true, what is told is never what is right, and all strategies rank the same."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from coldstart.catalogue import Interactions
+from coldstart.entities import Interaction
+from coldstart.errors import EvaluationError
+from coldstart.evaluation.datasets import Dataset
+from coldstart.evaluation.elicitation import STRATEGIES, elicit, people_of, truth
+from coldstart.onboarding import Onboarding
+
+
+@pytest.fixture(scope="module")
+def tasted(catalogue) -> Dataset:
+    """Forty people, of whom each likes two sorts of tea."""
+    rng = np.random.default_rng(3)
+    events = [
+        Interaction(f"u{user}", item.id, value=5.0 if (place + user) % 5 < 2 else 1.0)
+        for user in range(40)
+        for place, item in enumerate(catalogue)
+        if rng.random() < 0.9
+    ]
+    return Dataset("teas", catalogue, Interactions.from_records(events))
+
+
+def test_what_is_told_is_never_what_is_right(tasted):
+    people = people_of(tasted)
+    assert people.people
+    for one in people.people:
+        assert not np.intersect1d(one.relevant, np.concatenate([one.liked, one.disliked])).size
+        assert np.isin(one.relevant, one.ranked).all()
+        assert not np.isin(one.liked, one.ranked).any()
+
+
+def test_answers_are_true(tasted, recommender):
+    onboarding, people = Onboarding(recommender), people_of(tasted)
+    names = tasted.catalogue.ids
+    for one in people.people:
+        liked, right = names[one.liked[0]], names[one.relevant[0]]
+        assert truth(onboarding, one, f"item:{liked}", people.everyone) == "like"
+        assert truth(onboarding, one, f"item:{right}", people.everyone) == "unknown"
+        assert truth(onboarding, one, f"item:{names[one.disliked[0]]}", people.everyone) == "dislike"
+        assert truth(onboarding, one, f"items:{right}|{liked}", people.everyone) == [liked]
+        assert truth(onboarding, one, f"pair:{right}|{liked}", people.everyone) == liked
+        sort = str(tasted.catalogue[int(one.liked[0])].attributes["sort"])
+        assert sort in truth(onboarding, one, "chips:sort=green|black|white|oolong|smoked", people.everyone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("observed", [True, False])
+def test_all_strategies_begin_with_the_same_list(tasted, recommender, observed):
+    found = elicit(tasted, recommender, questions=2, observed=observed, max_users=5)
+    starts = [table[:, 0] for table in found.values.values()]
+    assert list(found.values) == [one.name for one in STRATEGIES]
+    assert all((one == starts[0]).all() for one in starts)
+    assert json.loads(json.dumps(found.to_json()))["users"] == len(found.people.people)
+    assert found.summary
+    assert len(found.table()) == 1 + len(STRATEGIES)
+
+
+def test_too_little_to_ask_about_is_refused(catalogue, recommender):
+    few = Dataset("few", catalogue, Interactions.from_records([Interaction("u", "t00", value=5.0)]))
+    with pytest.raises(EvaluationError):
+        elicit(few, recommender)
+    with pytest.raises(EvaluationError):
+        elicit(few, recommender, questions=0)
