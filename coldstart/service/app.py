@@ -15,11 +15,12 @@ from starlette.exceptions import HTTPException
 
 from coldstart import __version__
 from coldstart.errors import ColdstartError
-from coldstart.service import messages, onboarding, problems
+from coldstart.service import messages, onboarding, page, problems
 from coldstart.service.gate import Gate
 from coldstart.service.problems import Refused
 from coldstart.service.routes import PROBLEMS, router
 from coldstart.service.running import Service
+from coldstart.service.settings import DEFAULT
 
 _THREADS = 16  # for reading and writing rows
 
@@ -71,6 +72,8 @@ def application(service: Service) -> Any:
     app.state.service = service
     app.include_router(router)
     app.include_router(onboarding.router)
+    app.include_router(page.router)
+    app.state.page = _pass(service)
     for kind in (Refused, ColdstartError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _answer)
 
@@ -107,7 +110,17 @@ def application(service: Service) -> Any:
         max_body=settings.max_body,
         rate=settings.rate,
         burst=settings.burst,
+        page=app.state.page,
     )
+
+
+def _pass(service: Service) -> page.Pass | None:
+    """Return the page's right: of the tenant that the settings name, or the default one's where only we can come."""
+    settings = service.settings
+    if settings.page is not None:
+        return page.Pass(service.storage.tenant(settings.page)["id"]) if settings.page else None
+    there = {row["id"] for row in service.storage.tenants()}
+    return page.Pass(DEFAULT) if page.is_loopback(settings.host) and DEFAULT in there else None
 
 
 async def _answer(request: Request, problem: Exception) -> Response:

@@ -15,6 +15,7 @@ from typing import Any
 from coldstart.service import problems
 from coldstart.service.keys import Key, Keys
 from coldstart.service.metrics import Metrics
+from coldstart.service.page import Pass
 from coldstart.service.problems import Refused
 
 log = logging.getLogger("coldstart.access")
@@ -38,13 +39,15 @@ class Gate:
         max_body: Bytes of a body at most; more are refused while they come in.
         rate: Requests a second that a key may go on making.
         burst: Requests that it may make at once.
+        page: What the onboarding page may do; None where there is none.
     """
 
     def __init__(
         self, app: Any, *, keys: Keys, metrics: Metrics, max_body: int, rate: float, burst: int,
+        page: Pass | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        self._app, self._keys, self._metrics = app, keys, metrics
+        self._app, self._keys, self._metrics, self._page = app, keys, metrics, page
         self._max_body, self._rate, self._burst, self._clock = max_body, rate, burst, clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
@@ -64,12 +67,14 @@ class Gate:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 kept = [pair for pair in message["headers"] if pair[0].lower() != b"x-request-id"]
-                message["headers"] = [*kept, (b"x-request-id", request_id.encode()), *_SAFETY]
+                said = {name.lower() for name, _ in kept}
+                safety = [pair for pair in _SAFETY if pair[0] not in said]
+                message["headers"] = [*kept, (b"x-request-id", request_id.encode()), *safety]
             await send(message)
 
         try:
             if scope["path"].startswith("/v1/"):
-                scope["coldstart.key"] = await self._admitted(headers)
+                scope["coldstart.key"] = await self._admitted(scope["path"], headers)
             await self._app(scope, await self._received(scope, headers, receive), sending)
         except Refused as refused:
             await _refuse(refused, request_id, sending)
@@ -87,7 +92,11 @@ class Gate:
                 },
             )  # fmt: skip
 
-    async def _admitted(self, headers: dict[bytes, bytes]) -> Key:
+    async def _admitted(self, path: str, headers: dict[bytes, bytes]) -> Key:
+        shown = None if self._page is None else self._page.key(path, headers)
+        if shown is not None:
+            self._take(shown.id)
+            return shown
         given = headers.get(b"authorization", b"").decode("latin-1")
         scheme, _, text = given.partition(" ")
         if scheme.lower() != "bearer" or not text.strip():

@@ -14,7 +14,7 @@ from coldstart.onboarding import Dialogue, Suggestions
 from coldstart.service import messages as m
 from coldstart.service.problems import Refused
 from coldstart.service.ranking import EMPTY, why
-from coldstart.service.routes import PROBLEMS, PathId, Reader, awaited, service_of
+from coldstart.service.routes import PROBLEMS, Asker, PathId, awaited, service_of
 from coldstart.service.storage import Given
 from coldstart.service.tenant import Tenant
 
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/onboarding", responses=PROBLEMS, tags=["onboardin
 
 
 @router.post("/sessions", summary="Begin with a new user: the first question and the first list", status_code=201)
-async def start(request: Request, tenant: Reader, body: m.SessionBody) -> m.Session:
+async def start(request: Request, tenant: Asker, body: m.SessionBody) -> m.Session:
     """Keep what is said for a day after the last answer, and answer with what to ask and to show first."""
     service = service_of(request)
     profile = body.profile.profile() if body.profile is not None else Profile()
@@ -34,7 +34,7 @@ async def start(request: Request, tenant: Reader, body: m.SessionBody) -> m.Sess
 
 
 @router.post("/sessions/{session_id}/answers", summary="Answer a question")
-async def answer(request: Request, tenant: Reader, session_id: PathId, body: m.AnswerBody) -> m.Session:
+async def answer(request: Request, tenant: Asker, session_id: PathId, body: m.AnswerBody) -> m.Session:
     """Take an answer, null for "skip"; the same again changes nothing, another one to the same question replaces it.
 
     ``item:ID`` with ``like`` or ``dislike`` says so of any item, also where it wasn't asked.
@@ -53,7 +53,7 @@ async def answer(request: Request, tenant: Reader, session_id: PathId, body: m.A
 
 
 @router.post("/sessions/{session_id}/suggestions", summary="See a session's list and question again")
-async def suggestions(request: Request, tenant: Reader, session_id: PathId, body: m.ShownBody) -> m.Session:
+async def suggestions(request: Request, tenant: Asker, session_id: PathId, body: m.ShownBody) -> m.Session:
     """Return the list of a session as it is now, and its next question."""
     found = await asyncio.to_thread(service_of(request).sessions.get, tenant.id, session_id)
     return await _told(request, tenant, session_id, *_there(found, session_id), body)

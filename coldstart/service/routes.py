@@ -20,6 +20,7 @@ from coldstart.executor import Job
 from coldstart.refining.registry import Entry
 from coldstart.service import messages as m
 from coldstart.service.keys import Key
+from coldstart.service.page import SCOPE
 from coldstart.service.problems import Refused
 from coldstart.service.ranking import Asked, kept, ranked, told, why
 from coldstart.service.running import Service
@@ -63,13 +64,14 @@ PathId = Annotated[m.Id, Path(description="The id, percent-encoded.")]
 class Caller:
     """Who asks, once it is known that they may."""
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, scope: str, *, page: bool = False) -> None:
         self._scope = scope
+        self._allowed = {scope, "admin", *([SCOPE] if page else [])}
 
     async def __call__(self, request: Request, _: Annotated[Any, Security(bearer)]) -> Tenant:
         """Return the key's tenant; refuse a key without the scope."""
         key: Key = request.scope["coldstart.key"]
-        if self._scope not in key.scopes and "admin" not in key.scopes:
+        if not self._allowed & set(key.scopes):
             raise Refused(403, f"the key may {' and '.join(key.scopes)}, but this needs {self._scope}: use another key")
         service = service_of(request)
         if not service.ready:
@@ -78,6 +80,7 @@ class Caller:
 
 
 Reader = Annotated[Tenant, Depends(Caller("read"))]
+Asker = Annotated[Tenant, Depends(Caller("read", page=True))]
 Writer = Annotated[Tenant, Depends(Caller("write"))]
 Admin = Annotated[Tenant, Depends(Caller("admin"))]
 

@@ -21,6 +21,10 @@ PREFIX = "COLDSTART_SERVE_"
 """Of the environment variables: ``COLDSTART_SERVE_PORT=9000``."""
 
 
+DEFAULT = "default"
+"""The tenant of a service that needs but one."""
+
+
 class BadSettings(ColdstartError):
     """A setting that isn't known, or whose value can't be used."""
 
@@ -43,6 +47,7 @@ class Settings(BaseSettings):
     queue: int = Field(64, ge=1, description="Requests that may wait for the models; more are told to come later.")
     batch: int = Field(16, ge=1, description="Requests whose texts are encoded together at most.")
     max_body: int = Field(8 * 2**20, ge=1024, description="Bytes of a request's body at most.")
+    page: str | None = Field(None, description="Whose onboarding page is at /; empty for none.")
     rate: float = Field(500.0, gt=0, description="Requests a second that one key may go on making.")
     burst: int = Field(1000, ge=1, description="Requests that one key may make at once.")
     meanings: dict[str, str | float] = Field(
