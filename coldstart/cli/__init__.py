@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import click
 
 from coldstart import __version__
-from coldstart.cli import adapters, demo, evaluate, index, models, observe, prompts, recommend, refine, serving
+from coldstart.cli import adapters, demo, evaluate, index, models, observe, onboard, prompts, recommend, refine, serving
 from coldstart.errors import ColdstartError
 
 
@@ -34,6 +34,7 @@ for command in (
     adapters.adapters,
     recommend.recommend,
     recommend.audience,
+    onboard.onboard,
     evaluate.evaluate,
     models.models,
     prompts.prompts,

@@ -209,6 +209,8 @@ class Worth:
         self._columns = belief.columns[self._rows].astype(np.float64)
         length = min(LIST, count)
         self._length, self._weights = length, 1.0 / np.log2(np.arange(2, length + 2))
+        place_of = {int(row): place for place, row in enumerate(self._rows)}
+        self._own = np.array([place_of.get(int(variable), -1) for variable in belief.askable], np.int64)
         self.now = float(self._value(self._mean[None])[0])
 
     def _value(self, chances: Floats) -> Floats:
@@ -226,10 +228,23 @@ class Worth:
         Shape: ``(askable,)``.
         """
         step = (1.0 - self._expected) / (self._variance + self._noise)
-        yes = self._value((self._mean[:, None] + self._columns * step).T)
+        gone = np.zeros((len(step), len(self._rows)), np.bool_)
+        gone[self._own >= 0, self._own[self._own >= 0]] = True
+        yes = self._raised((self._mean[:, None] + self._columns * step).T, gone)
         step = self._expected / (self._variance + self._faint)
-        no = self._value((self._mean[:, None] - self._columns * step).T)
-        return np.maximum(self._expected * yes + (1.0 - self._expected) * no - self.now, 0.0)
+        no = self._raised((self._mean[:, None] - self._columns * step).T, np.zeros_like(gone))
+        return np.asarray(np.maximum(self._expected * yes + (1.0 - self._expected) * no, 0.0))
+
+    def _raised(self, chances: Floats, gone: NDArray[np.bool_]) -> Floats:
+        """Return by how much each row's best list is better than it was, without items that are known to be liked.
+
+        They won't be shown: to hear that the list is right about one adds nothing to the list.
+        """
+        before = np.full(len(chances), self.now)
+        some = gone.any(1)
+        if some.any():
+            before[some] = self._value(np.where(gone[some], -np.inf, self._mean))
+        return np.asarray(self._value(np.where(gone, -np.inf, chances)) - before)
 
     @property
     def doubt(self) -> Floats:
@@ -257,7 +272,10 @@ class Worth:
         noise = np.where(yes, self._noise[asked], self._faint[asked])
         inner = covariance + noise[:, :, None] * np.eye(len(asked))
         moves = np.linalg.solve(inner, (yes - self._expected[asked])[:, :, None])[:, :, 0] @ self._columns[:, asked].T
-        return max(float(self._value(self._mean + moves).mean()) - self.now, 0.0)
+        own = self._own[asked]
+        gone = np.zeros(moves.shape, np.bool_)
+        gone[:, own[own >= 0]] = yes[:, own >= 0]
+        return max(float(self._raised(self._mean + moves, gone).mean()), 0.0)
 
 
 def _root(correlation: Floats) -> Floats:

@@ -14,7 +14,7 @@ from coldstart.catalogue import Catalogue
 from coldstart.entities import Value
 from coldstart.fields import Fields
 from coldstart.tables import snake_case
-from coldstart.wording import capital, number, plain, plural, says_nothing, with_article
+from coldstart.wording import capital, number, plain, plural, says_nothing, tidy_title, with_article
 
 Floats = NDArray[np.float64]
 
@@ -82,6 +82,26 @@ def facets_of(
     """
     found = [facet for name in catalogue.attribute_names if (facet := _facet(name, catalogue, fields)) is not None]
     return tuple(found) or tuple(_groups(catalogue.kind, vectors, documents, seed))
+
+
+def distinct_labels(catalogue: Catalogue, fields: Fields) -> dict[int, str]:
+    """Return what to call the items whose title others have too, by row: with their maker, or else their year."""
+    titles = [tidy_title(item.title) for item in catalogue]
+    count = Counter(titles)
+    roles, prefix = fields.roles["item"], snake_case(catalogue.kind) + "_"
+    found: dict[int, str] = {}
+    for row, (item, title) in enumerate(zip(catalogue, titles, strict=True)):
+        if title and count[title] > 1:
+            told = {
+                (roles.get(name) or roles.get(name.removeprefix(prefix)) or ("plain", 0))[0]: value
+                for name, value in ((snake_case(name), value) for name, value in item.attributes.items())
+            }
+            value = told.get("creator") or told.get("year")
+            first = value[0] if isinstance(value, tuple) else value
+            if first is not None:
+                said = plain(first[: 4 * LONGEST_LABEL]) if isinstance(first, str) else number(first)
+                found[row] = f"{title} ({said})"
+    return found
 
 
 def _facet(name: str, catalogue: Catalogue, fields: Fields) -> Facet | None:

@@ -17,7 +17,7 @@ from coldstart.learning.companions import NOISE
 from coldstart.onboarding.asking import ExpectedGain, Offer, Policy
 from coldstart.onboarding.belief import Belief, Ground, Observation, Worth
 from coldstart.onboarding.dialogue import Asked, Dialogue, Kind, Option, Question
-from coldstart.onboarding.facets import Chip, Facet, facets_of
+from coldstart.onboarding.facets import Chip, Facet, distinct_labels, facets_of
 from coldstart.onboarding.suggestions import Suggestions, suggested
 from coldstart.wording import plural, tidy_title
 
@@ -43,6 +43,10 @@ ANSWERS = "answers"
 ZERO_SHOT = 1.0
 """The weight of that part without a platform, in standard deviations of the candidates."""
 
+FULLY_KNOWN = 1.5
+"""The weight of the appeal prior in a catalogue that the language model knows well: see ``scoring.appeal``."""
+
+_OF_ITEMS = ("items", "item", "pair")
 _FEWEST, _MOST_ITEMS = 40, 150
 _MAYBE = 0.5
 
@@ -86,7 +90,7 @@ class Onboarding:
         self.chips: tuple[Chip, ...] = tuple(chip for facet in self.facets for chip in facet.chips)
         self._facet = {facet.name: facet for facet in self.facets}
         self._place = {(chip.facet, chip.value): place for place, chip in enumerate(self.chips)}
-        self._labels: dict[int, str] = {}
+        self._labels = distinct_labels(index.catalogue, library.fields)
         self._offer = Offer(self._kind, self.facets, self.chips, index.catalogue.ids, self._label, self._kinds)
         self._lock = threading.Lock()
         self._state: _State | None = None
@@ -281,8 +285,11 @@ class Onboarding:
         hidden[query.liked] = hidden[query.disliked] = True
         hidden[[one.variables[0] for one in answers if one.variables[0] < belief.items and one.value > 0]] = True
         worth = Worth(belief, state.ground.mean[belief.askable], hidden, noise=NOISE, faint=FAINT)
-        found = self._offer.questions(belief, worth, dialogue.answers, hidden, self.policy)
+        found = list(self._offer.questions(belief, worth, dialogue.answers, hidden, self.policy))
         least = max(worth.now, 1e-9) if isinstance(self.policy, ExpectedGain) else 1.0
+        if isinstance(self.policy, ExpectedGain):  # nobody can tell of what they don't recognise
+            known = self._recognised()
+            found = [replace(one, gain=one.gain * (known if one.kind in _OF_ITEMS else 1.0)) for one in found]
         return [replace(question, gain=question.gain / least) for question in found]
 
     def _read(self, dialogue: Dialogue) -> Query:
@@ -292,6 +299,15 @@ class Onboarding:
     def _label(self, row: int) -> Option:
         item = self.recommender.catalogue[row]
         return Option(item.id, self._labels.get(row) or tidy_title(item.title) or item.id)
+
+    def _recognised(self) -> float:
+        """Return how far people can be expected to know the items that are asked about, 0 to 1.
+
+        It is known once people were seen to like them; before that, as far as the language model knows the catalogue.
+        """
+        seen = float(self._platform().likes.table.nnz)
+        before = min(self.recommender.weights["appeal"] / FULLY_KNOWN, 1.0)
+        return before + (1.0 - before) * seen / (seen + len(self.recommender.catalogue))
 
     # What to show -------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import pytest
 from coldstart.entities import Profile
 from coldstart.errors import DialogueError
 from coldstart.onboarding.dialogue import Asked
+from coldstart.prompting import Library
 
 
 def talk(onboarding, choose, profile=None):
@@ -92,3 +93,20 @@ def test_the_propensity_is_how_often_an_item_is_drawn():
     assert chances.sum() == pytest.approx(3)
     assert chances[0] == 1.0
     assert (chances <= 1).all()
+
+
+def test_items_nobody_knows_yet_are_asked_about_less_than_chips(onboarding):
+    assert onboarding.recommender.weights["appeal"] < 0.5
+    assert onboarding.question(onboarding.start()).kind == "chips"
+
+
+def test_items_of_one_title_are_told_apart():
+    from coldstart.catalogue import Catalogue
+    from coldstart.entities import Item
+    from coldstart.onboarding.facets import distinct_labels
+
+    items = [Item("1", "Reserva", {"winery": "Aurora"}), Item("2", "Reserva", {"year": 1999}), Item("3", "Barolo")]
+    assert distinct_labels(Catalogue(items, kind="wine"), Library.load().fields) == {
+        0: "Reserva (Aurora)",
+        1: "Reserva (1999)",
+    }
