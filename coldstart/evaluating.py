@@ -25,6 +25,7 @@ from coldstart.evaluation import (
 )
 from coldstart.evaluation.comparisons import counted
 from coldstart.evaluation.datasets import from_files, load
+from coldstart.evaluation.elicitation import ELICITATION, QUESTIONS, elicit
 from coldstart.recommender import Recommender
 from coldstart.terminal import bars, console, print_json, rows_table
 from coldstart.wheels import cache_folder
@@ -59,6 +60,10 @@ class Asked:
         """
         kinds = ", ".join(POINTWISE)
         name = protocol.strip().lower()
+        if name == ELICITATION:
+            if by or shots is not None:
+                raise EvaluationError(f"{name} tells no groups apart and takes no examples: leave out --by and --shots")
+            return cls(name, 0, most)
         if name in POINTWISE:
             if by:
                 raise EvaluationError(f"--by {by[0]} with {name}: groups are told of ranking protocols; leave it out")
@@ -115,7 +120,9 @@ def evaluate(
     fresh = recommender.unlearned()  # what an index has observed may be what is asked for
     variants = {"coldstart": fresh}
     variants |= {f"without {name}": fresh.reweighted({name: 0.0}) for name in without}
-    if isinstance(asked.protocol, Protocol):
+    if asked.protocol == ELICITATION:
+        found = _elicited(dataset, asked, fresh, seed)
+    elif isinstance(asked.protocol, Protocol):
         report = _ranked(dataset, asked, variants, seed)
         _show_report(report, asked.by)
         found = report.to_json(by=asked.by)
@@ -126,6 +133,20 @@ def evaluate(
         found = verdicts.to_json()
     if as_json:
         print_json({**found, **_provenance(recommender)})
+
+
+def _elicited(dataset: Dataset, asked: Asked, fresh: Recommender, seed: int) -> dict[str, Any]:
+    """Ask new users with what the others did, and without; show both."""
+    told = {}
+    for observed in (True, False):
+        one = elicit(dataset, fresh, questions=QUESTIONS, observed=observed, max_users=asked.most, seed=seed)
+        users = counted(len(one.people.people), "user")
+        known = "what others did is known" if observed else "no interactions are known"
+        _show_line(f"{ELICITATION} on {one.data}: {users}, {known}, ndcg@10 after each question, seed {seed}")
+        _show_tables(one.table(), one.comparison_table())
+        _show_line(one.summary)
+        told["observed" if observed else "zero_shot"] = one.to_json()
+    return {"protocol": ELICITATION, "data": dataset.name, **told}
 
 
 def _check_groups(dataset: Dataset, by: Sequence[str]) -> None:

@@ -44,7 +44,7 @@ def _data_sets() -> Iterable[str]:
 def _protocols() -> Iterable[str]:
     from coldstart.evaluation import POINTWISE, PROTOCOLS
 
-    return (*PROTOCOLS, *(f"{name} (yes/no)" for name in POINTWISE))
+    return (*PROTOCOLS, "elicitation", *(f"{name} (yes/no)" for name in POINTWISE))
 
 
 @click.command()

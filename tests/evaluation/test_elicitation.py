@@ -69,3 +69,15 @@ def test_too_little_to_ask_about_is_refused(catalogue, recommender):
         elicit(few, recommender)
     with pytest.raises(EvaluationError):
         elicit(few, recommender, questions=0)
+
+
+@pytest.mark.slow
+def test_the_command_line_shows_it_with_and_without_what_others_did(tasted, recommender, capsys):
+    from coldstart.evaluating import Asked, _elicited
+
+    found = _elicited(tasted, Asked.parse("elicitation", most=2), recommender, 0)
+    assert found["observed"]["observed"]
+    assert not found["zero_shot"]["observed"]
+    assert "no interactions are known" in capsys.readouterr().out.replace("\n", " ")
+    with pytest.raises(EvaluationError):
+        Asked.parse("elicitation", shots=3)
