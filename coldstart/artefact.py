@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Raise it when older code could misread a newer folder."""
 
-FILES = ("catalogue", "vectors", "rows")
+FILES = ("catalogue", "vectors", "rows", "facets")
 """What a manifest names files for."""
 
 _KEYS = frozenset(

@@ -17,6 +17,7 @@ from coldstart import artefact
 from coldstart.catalogue import Catalogue
 from coldstart.entities import Item
 from coldstart.errors import BadIndex
+from coldstart.facets import Facets
 from coldstart.index import Index, assemble, template_hash
 from coldstart.prompting import Library, Template, render
 from coldstart.rows import Progress, Rows, Store, key
@@ -66,11 +67,16 @@ def build(
     }
     store = Store.open(folder, models)
     if previous is not None:
-        store.take(previous.manifest, previous.vectors, previous.rows, models)
+        store.take(previous.manifest, previous.vectors, previous.rows, previous.facets, models)
     places = _places(previous, catalogue, library)
     documents = _documents(catalogue, library, encoder, previous, places)
     titles = _titles(catalogue, library, previous, places)
     vectors = store.fill("vectors", documents, encoder.encode, progress, width=encoder.dimension, task="item vectors")
+
+    def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+        return store.fill("facets", texts, encoder.encode, progress, width=encoder.dimension, task="facets")
+
+    facets = Facets.found(catalogue, library, encode)
     knowledge = None
     prompts: tuple[_Prompt, ...] = ()
     if language_model is not None:
@@ -91,7 +97,7 @@ def build(
         **models,
     }
     rows = store.rows(documents, titles)
-    index = assemble(catalogue, vectors.astype(np.float32), rows, manifest)
+    index = assemble(catalogue, vectors.astype(np.float32), rows, facets, manifest)
     if folder is not None:
         index.save(folder)
         store.discard()
@@ -223,8 +229,9 @@ def reencoded(
 
     vectors_of = {**known, **dict(zip(map(key, new), encoder.encode(new, progress=told), strict=True))}
     vectors = np.stack([vectors_of[key(text)] for text in documents])
+    facets = replace(index.facets, vectors=encoder.encode(index.facets.texts)) if len(index.facets) else index.facets
     manifest = {**index.manifest, "encoder": encoder.provenance, "dimension": encoder.dimension}
-    return assemble(index.catalogue, vectors.astype(np.float32), index.rows, manifest)
+    return assemble(index.catalogue, vectors.astype(np.float32), index.rows, facets, manifest)
 
 
 def extended(index: Index, items: Iterable[Item], *, encoder: Encoder, library: Library) -> Index:
@@ -248,7 +255,8 @@ def extended(index: Index, items: Iterable[Item], *, encoder: Encoder, library: 
         for row in changed:
             values[row] = known[said[titles[row]]] if titles[row] in said else np.nan
         likelihoods[section] = values
-    return _updated(index, catalogue, vectors, Rows(documents, tuple(titles), likelihoods))
+    facets = index.facets.of(catalogue, library, places)
+    return _updated(index, catalogue, vectors, Rows(documents, tuple(titles), likelihoods), facets)
 
 
 def read(index: Index, *, language_model: LanguageModel, library: Library) -> Index:
@@ -257,12 +265,13 @@ def read(index: Index, *, language_model: LanguageModel, library: Library) -> In
     likelihoods = dict(index.rows.likelihoods)
     for name, section in index.manifest["appeal"].items():
         values = likelihoods[section].copy()
-        rows = np.flatnonzero(np.isnan(values).any(1))
-        titles = [index.rows.titles[row] for row in rows]
+        unread = np.flatnonzero(np.isnan(values).any(1))
+        titles = [index.rows.titles[row] for row in unread]
         found = language_model.likelihoods(prompts[name].written(language_model), titles)
-        values[rows] = np.stack([found.total, found.tokens.astype(float)], 1)
+        values[unread] = np.stack([found.total, found.tokens.astype(float)], 1)
         likelihoods[section] = values
-    return _updated(index, index.catalogue, index.vectors, replace(index.rows, likelihoods=likelihoods))
+    rows = replace(index.rows, likelihoods=likelihoods)
+    return _updated(index, index.catalogue, index.vectors, rows, index.facets)
 
 
 def reduced(index: Index, ids: Iterable[str]) -> Index:
@@ -279,10 +288,11 @@ def reduced(index: Index, ids: Iterable[str]) -> Index:
         tuple(index.rows.titles[row] for row in kept),
         {section: values[kept] for section, values in index.rows.likelihoods.items()},
     )
-    return _updated(index, catalogue, index.vectors[kept], rows)
+    facets = replace(index.facets, table=index.facets.table[kept])
+    return _updated(index, catalogue, index.vectors[kept], rows, facets)
 
 
-def _updated(index: Index, catalogue: Catalogue, vectors: NDArray[np.float32], rows: Rows) -> Index:
+def _updated(index: Index, catalogue: Catalogue, vectors: NDArray[np.float32], rows: Rows, facets: Facets) -> Index:
     pending = sum(
         np.isnan(rows.likelihoods[section]).any(1).astype(np.int64) for section in index.manifest["appeal"].values()
     )
@@ -291,7 +301,7 @@ def _updated(index: Index, catalogue: Catalogue, vectors: NDArray[np.float32], r
         "items": len(catalogue),
         "pending": int(np.count_nonzero(pending)),
     }
-    return assemble(catalogue, vectors, rows, manifest)
+    return assemble(catalogue, vectors, rows, facets, manifest)
 
 
 def _places(previous: Index | None, catalogue: Catalogue, library: Library) -> list[int]:

@@ -153,10 +153,32 @@ class Fields:
             return ""
         return self.tables["labels"].get(short, short.replace("_", " ")).strip()
 
+    def facets_of(self, item: Item, *, kind: str) -> Iterable[tuple[str, str]]:
+        """Return the values of an item that others may share, each with its field's label: ("pairings", "Beef").
+
+        A field that says yes gives ("outdoor seating", ""), and one that says no gives nothing. Numbers, years and
+        descriptions are no facets.
+        """
+        known = self._known(item.attributes, "item", prefix=_snake(kind) + "_")
+        for role in ("sort", "genres", "creator", "origin", "plain"):
+            for found in known[role]:
+                label = self.tables["labels"].get(found.name, found.name.replace("_", " ")).strip()
+                for word in found.words:
+                    answer = word.casefold()
+                    if answer in ("yes", "true") and len(found.words) == 1:
+                        yield label, ""
+                    elif answer not in ("no", "false") and any(map(str.isalpha, word)):
+                        yield label, word
+
     def _read(
         self, attributes: Mapping[str, Value], entity: Entity, *, prefix: str = " "
     ) -> tuple[dict[str, list[_Found]], list[str]]:
         """Return the known fields by role, each role's in the table's order, and all others as facts."""
+        known = self._known(attributes, entity, prefix=prefix)
+        return known, [self._fact(found) for found in known["plain"]]
+
+    def _known(self, attributes: Mapping[str, Value], entity: Entity, *, prefix: str) -> dict[str, list[_Found]]:
+        """Return the fields by role, each role's in the table's order."""
         ranked: dict[str, list[tuple[int, _Found]]] = {role: [] for role in _ROLES[entity]}
         for name, value in islice(attributes.items(), MOST_MEMBERS + 1):
             snake = _snake(name)
@@ -173,8 +195,10 @@ class Fields:
                 words = tuple(word for word in words if any(map(str.isalpha, word)))
             if words:
                 ranked[role].append((rank, _Found(short, words)))
-        known = {role: [found for _, found in sorted(pairs, key=lambda p: p[0])] for role, pairs in ranked.items()}
-        return known, [self._fact(found) for _, found in ranked["plain"]]
+        ordered = {
+            role: pairs if role == "plain" else sorted(pairs, key=lambda p: p[0]) for role, pairs in ranked.items()
+        }
+        return {role: [found for _, found in pairs] for role, pairs in ordered.items()}
 
     def _words(self, value: Value, entity: Entity) -> tuple[str, ...]:
         """Return what a value says, as distinct words; nothing for placeholders and web addresses."""

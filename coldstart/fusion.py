@@ -16,6 +16,7 @@ DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
         "liked": 0.5,
         "taste": 0.5,
         "text": 1.0,
+        "facets": 0.65,
         "about": 0.03,
         "context": 0.2,
         "disliked": 0.3,

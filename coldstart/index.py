@@ -18,6 +18,7 @@ from coldstart import artefact
 from coldstart.catalogue import Catalogue
 from coldstart.entities import Item
 from coldstart.errors import BadIndex, IndexMismatch
+from coldstart.facets import Facets
 from coldstart.prompting import Library
 from coldstart.rows import Rows
 
@@ -56,6 +57,7 @@ class Index:
         appeal: None for an index without a language model.
         manifest: What made it: models, templates, with their hashes; and once it is saved, the catalogue.
         rows: What the models said of each text, for the next build.
+        facets: The values that items share, as the encoder reads them.
     """
 
     catalogue: Catalogue
@@ -64,6 +66,7 @@ class Index:
     appeal: AppealEvidence | None
     manifest: Mapping[str, Any]
     rows: Rows
+    facets: Facets
 
     @cached_property
     def mean(self) -> NDArray[np.float32]:
@@ -109,6 +112,7 @@ class Index:
             "catalogue": artefact.put(folder, "catalogue", ".jsonl.gz", _catalogue_bytes(self.catalogue)),
             "vectors": artefact.put(folder, "vectors", ".npy", artefact.npy(self.vectors)),
             "rows": artefact.put(folder, "rows", ".npz", self.rows.to_bytes()),
+            "facets": artefact.put(folder, "facets", ".npz", self.facets.to_bytes()),
         }
         manifest = {**self.manifest, "catalogue": self.catalogue.hash, "files": files}
         artefact.replace(folder / "manifest.json", json.dumps(manifest, indent=2, sort_keys=True).encode())
@@ -127,6 +131,7 @@ class Index:
         catalogue = _read_catalogue(files["catalogue"], manifest, folder)
         vectors = np.load(io.BytesIO(files["vectors"]), allow_pickle=False)
         rows = Rows.from_bytes(files["rows"])
+        facets = Facets.from_bytes(files["facets"])
         if vectors.shape != (len(catalogue), manifest["dimension"]):
             raise BadIndex(f"{folder} holds vectors of shape {vectors.shape} for {len(catalogue)} items: index again")
         now = template_hash(library)
@@ -135,16 +140,18 @@ class Index:
                 f"{folder} was built with templates {manifest['templates'][:12]}, but those in use are {now[:12]}:"
                 " name the same prompts folder, or run `coldstart index` again (only changed texts are redone)"
             )
-        return assemble(catalogue, vectors, rows, manifest)
+        return assemble(catalogue, vectors, rows, facets, manifest)
 
 
 def template_hash(library: Library) -> str:
     """Return the hash of all templates that an index depends on."""
     purposes = ("appeal", "appeal-asked", "appeal-neutral")
-    return library.hash(["item", "item-title", *(t.name for purpose in purposes for t in library.of(purpose))])
+    return library.hash(["item", "item-title", "facet", *(t.name for purpose in purposes for t in library.of(purpose))])
 
 
-def assemble(catalogue: Catalogue, vectors: NDArray[np.float32], rows: Rows, manifest: Mapping[str, Any]) -> Index:
+def assemble(
+    catalogue: Catalogue, vectors: NDArray[np.float32], rows: Rows, facets: Facets, manifest: Mapping[str, Any]
+) -> Index:
     """Put an index together from what a build computed or a folder holds."""
     appeal = None
     if manifest["language_model"] is not None:
@@ -159,7 +166,7 @@ def assemble(catalogue: Catalogue, vectors: NDArray[np.float32], rows: Rows, man
             float(manifest["knowledge"]),
             unread,
         )
-    return Index(catalogue, rows.documents, vectors, appeal, manifest, rows)
+    return Index(catalogue, rows.documents, vectors, appeal, manifest, rows, facets)
 
 
 def _catalogue_bytes(catalogue: Catalogue) -> bytes:

@@ -22,6 +22,8 @@ from coldstart.wording import LONGEST_MEMBER, READ, READ_MEMBER, plain, shorten,
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Vectors = Mapping[str, NDArray[np.float32]]
+
 HISTORY_WEIGHT = 0.5
 """How much a past item counts beside a stated like; without stated likes, past items count in full."""
 
@@ -100,6 +102,7 @@ class Reader:
         weight = HISTORY_WEIGHT if liked or liked_phrases else 1.0
         texts = self._said(profile, context)
         phrases = (*liked_phrases, *disliked_phrases)
+        said, vectors = self._vectors([*texts.values(), *phrases])
         query = Query(
             liked=np.array([*liked, *past], np.int64),
             liked_weights=np.array([1.0] * len(liked) + [weight] * len(past)),
@@ -107,7 +110,8 @@ class Reader:
             liked_phrases=liked_phrases,
             disliked_phrases=disliked_phrases,
             texts=texts,
-            vectors=self._vectors([*texts.values(), *phrases]),
+            vectors=vectors,
+            said=said,
             cosines={text: self._cosines.pop(text) for text in texts.values() if text in self._cosines},
             description=self._description(profile, context) if describe else "",
         )
@@ -266,10 +270,12 @@ class Reader:
         found = self._library.describe_profile(profile, kind=self._catalogue.kind, titles=title_of, context=context)
         return found.text
 
-    def _vectors(self, texts: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:
+    def _vectors(self, texts: Sequence[str]) -> tuple[Vectors, Vectors]:
+        """Return the unit vectors of texts, as the encoder gave them and centred."""
         if not texts:
-            return {}
-        return dict(zip(texts, self._index.centre(np.stack(self.vectors_of(texts))), strict=True))
+            return {}, {}
+        known = np.stack(self.vectors_of(texts))
+        return dict(zip(texts, known, strict=True)), dict(zip(texts, self._index.centre(known), strict=True))
 
     def vectors_of(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
         """Return the unit vectors of texts, not centred; those read last are kept."""

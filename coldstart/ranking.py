@@ -18,6 +18,7 @@ from coldstart.index import Index
 from coldstart.learning.platform import Platform
 from coldstart.scoring import VIEWS, Query, Scorer, collaborative
 from coldstart.scoring.appeal import Appeal, earned_weight
+from coldstart.scoring.facets import Asked
 from coldstart.scoring.lexical import Lexical
 from coldstart.scoring.relevance import Disliked, Liked, Said, Taste
 from coldstart.wording import tidy_title
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 FEW = 5.0
 """With how many liked things closeness to them counts half: one favourite tells less of a taste than ten."""
+
+BESIDE_FACETS = 0.35
+"""What of their weight a text as a whole and shared words keep where facets tell what the text asks for."""
 
 _NOT_PERSONAL = frozenset({"appeal", "collaborative", "borrowed"})
 
@@ -90,6 +94,7 @@ class Ranker:
             Taste(index),
             *(Said(index, view) for view in VIEWS),
             Disliked(index),
+            Asked(index),
             self._lexical,
         )
         ids = index.catalogue.ids
@@ -158,8 +163,12 @@ class Ranker:
         """
         weights = dict(self.weights)
         likes, text = len(query.liked) + len(query.liked_phrases), "text" in query.texts
-        there = {"liked": likes > 0, "taste": likes > 0, "text": text}
+        faceted = bool(len(self._index.facets)) and (text or bool(query.liked_phrases))
+        there = {"liked": likes > 0, "taste": likes > 0, "text": text, "facets": faceted}
         present = [name for name in there if there[name]]
+        if text and faceted:
+            weights["text"] *= BESIDE_FACETS
+            weights["lexical"] *= 1.0 if likes else BESIDE_FACETS
         share = sum(weights[name] for name in present)
         for name in present:
             weights[name] /= max(1.0, share)

@@ -20,9 +20,13 @@ import numpy as np
 
 from coldstart import artefact
 from coldstart.errors import BadIndex
+from coldstart.facets import Facets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+ENCODED = ("vectors", "facets")
+"""Sections that hold what the encoder made of texts."""
 
 _CHUNK = 1024
 _UNREADABLE = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile)
@@ -90,16 +94,23 @@ class Store:
             manifest = artefact.read_manifest(folder)
             rows = Rows.from_bytes(artefact.get(folder, manifest, "rows"))
             vectors = np.load(io.BytesIO(artefact.get(folder, manifest, "vectors")), allow_pickle=False)
+            facets = Facets.from_bytes(artefact.get(folder, manifest, "facets"))
         except (BadIndex, ValueError, KeyError, OSError):
             return  # nothing to take over; saving will replace what is there
-        self.take(manifest, vectors, rows, models)
+        self.take(manifest, vectors, rows, facets, models)
 
     def take(
-        self, manifest: Mapping[str, Any], vectors: NDArray[np.float32], rows: Rows, models: Mapping[str, Any]
+        self,
+        manifest: Mapping[str, Any],
+        vectors: NDArray[np.float32],
+        rows: Rows,
+        facets: Facets,
+        models: Mapping[str, Any],
     ) -> None:
         """Take over the rows of an index that these same models made."""
         if manifest["encoder"]["hash"] == models["encoder"]["hash"]:
             self._add("vectors", rows.documents, vectors)
+            self._add("facets", facets.texts, facets.vectors)
         old, new = manifest["language_model"], models["language_model"]
         if old and new and old["hash"] == new["hash"]:
             for section, values in rows.likelihoods.items():
@@ -155,7 +166,7 @@ class Store:
         keys = [key(title) for title in titles]
         likelihoods = {}
         for section, known in self.known.items():
-            if section != "vectors" and known:
+            if section not in ENCODED and known:
                 nothing = np.full(next(iter(known.values())).shape, np.nan)
                 likelihoods[section] = np.array([known.get(key, nothing) for key in keys], np.float64)
         return Rows(tuple(documents), tuple(titles), likelihoods)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from importlib.abc import Traversable
 
 _WRITE = MappingProxyType({str: 'text in quotes ("...")', int: "a whole number"})
-ONE_LINE = ("user", "item", "appeal-item")
+ONE_LINE = ("user", "item", "appeal-item", "facet")
 
 Part = Literal["text", "candidate"]
 Prepared = str | tuple[str, ...] | dict[str, str]
@@ -91,6 +91,11 @@ PURPOSES: Mapping[str, Mapping[str, Variable]] = MappingProxyType(
     {
         "user": _USER,
         "item": _ITEM,
+        "facet": {
+            **_KIND,
+            "label": Variable('a field\'s name as it reads: "pairings"', 1),
+            "value": Variable("one of its values; empty where the field says yes", 2),
+        },
         "appeal": _KIND,
         "appeal-asked": _KIND,
         "appeal-neutral": _KIND,
@@ -105,11 +110,12 @@ PURPOSES: Mapping[str, Mapping[str, Variable]] = MappingProxyType(
 )
 """Purpose to the variables of its templates.
 
-``user`` and ``item`` describe; ``appeal`` opens a list of the best and ``appeal-neutral`` opens nothing;
-``appeal-asked`` does so in a chat, with the user's turn in ``text`` and the beginning of the answer in ``candidate``;
-``appeal-item`` is how an item is written after them; ``naming`` opens a list of what the user loves; ``question`` asks
-for yes or no, with the user in ``text`` (which all candidates share) and the item in ``candidate``. Texts of ``user``,
-``item`` and ``appeal-item`` come out on one line with single spaces; all others keep their spaces and line breaks.
+``user`` and ``item`` describe, and ``facet`` names one value that items share; ``appeal`` opens a list of the best and
+``appeal-neutral`` opens nothing; ``appeal-asked`` does so in a chat, with the user's turn in ``text`` and the beginning
+of the answer in ``candidate``; ``appeal-item`` is how an item is written after them; ``naming`` opens a list of what
+the user loves; ``question`` asks for yes or no, with the user in ``text`` (which all candidates share) and the item in
+``candidate``. Texts of ``user``, ``item``, ``facet`` and ``appeal-item`` come out on one line with single spaces; all
+others keep their spaces and line breaks.
 """
 
 _IN_TWO_PARTS = {"question", "appeal-asked"}

@@ -1,0 +1,66 @@
+"""Facets asked for: how well the values that an item has meet what the user says."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from coldstart.index import Index
+from coldstart.scoring import Query
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+STANDS_OUT = 1.5
+"""Standard deviations above all facets' mean closeness from which a facet counts as asked for."""
+
+
+class Asked:
+    """The facets that stand out in the user's words, summed over those that an item has; >= 0 without dislikes.
+
+    A facet weighs ``max(0, z - STANDS_OUT) ** 2``, with ``z`` its closeness to the words in standard deviations from
+    all facets' mean: "bold reds for a steak dinner" asks for red, full-bodied and beef, and for nothing else. Liked
+    phrases are words as well, and what disliked phrases ask for is taken off. Abstains where no facet stands out.
+    """
+
+    name = "facets"
+
+    def __init__(self, index: Index) -> None:
+        self._facets = index.facets
+
+    @cached_property
+    def _centred(self) -> NDArray[np.float32]:
+        moved = self._facets.vectors - self._facets.vectors.mean(0)
+        result: NDArray[np.float32] = moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-9)
+        return result
+
+    def weights(self, query: Query) -> NDArray[np.float64]:
+        """Return how much each facet is asked for; below zero what dislikes ask for. Shape: ``(facets,)``."""
+        liked = [*query.liked_phrases, *(query.texts[view] for view in ("text",) if view in query.texts)]
+        total = np.zeros(len(self._facets))
+        for sign, texts in ((1.0, liked), (-1.0, query.disliked_phrases)):
+            for text in texts:
+                total += sign * self._asked(query.said[text]) / len(texts)
+        return total
+
+    def _asked(self, vector: NDArray[np.float32]) -> NDArray[np.float64]:
+        near = np.einsum("ij,j->i", self._centred, vector).astype(np.float64)
+        spread = near.std()
+        if spread <= 1e-6:
+            return np.zeros(len(near))
+        asked: NDArray[np.float64] = np.maximum((near - near.mean()) / spread - STANDS_OUT, 0.0) ** 2
+        return asked
+
+    def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the summed weights of each row's facets."""
+        if not len(self._facets) or not query.said:
+            return np.full(len(rows), np.nan)
+        weights = self.weights(query)
+        if not weights.any():
+            return np.full(len(rows), np.nan)
+        table = self._facets.table
+        if 2 * len(rows) <= table.shape[0]:
+            return np.asarray(table[rows] @ weights, np.float64)
+        return np.asarray(table @ weights, np.float64)[rows]
