@@ -18,7 +18,7 @@ from coldstart.index import Index
 from coldstart.learning.platform import Platform
 from coldstart.scoring import VIEWS, Query, Scorer, collaborative
 from coldstart.scoring.appeal import Appeal, earned_weight
-from coldstart.scoring.facets import Asked
+from coldstart.scoring.facets import Faceted
 from coldstart.scoring.lexical import Lexical
 from coldstart.scoring.relevance import Disliked, Liked, Said, Taste
 from coldstart.wording import tidy_title
@@ -89,12 +89,13 @@ class Ranker:
         self.weights = _checked(index, self.given)
         self._index = index
         self._lexical: Lexical = Lexical(index.documents, None if previous is None else previous._lexical)
+        self._facets = Faceted(index)
         self._by_words: tuple[Scorer, ...] = (
             Liked(index),
             Taste(index),
             *(Said(index, view) for view in VIEWS),
             Disliked(index),
-            Asked(index),
+            self._facets,
             self._lexical,
         )
         ids = index.catalogue.ids
@@ -119,7 +120,7 @@ class Ranker:
             rows: Any rows of the catalogue. Shape: ``(rows,)``.
             platform: What was learned from interactions; None before any.
         """
-        weights = self._weights_for(query, platform)
+        weights = self._weights_for(query, rows, platform)
         learned = collaborative.Collaborative(platform) if platform is not None and platform.likes.events else None
         anyone = learned or self.appeal
         scorers = self._by_words if anyone is None else (*self._by_words, anyone)
@@ -156,19 +157,22 @@ class Ranker:
         parts["collaborative"] = (parts["collaborative"][0], (fused - explained) / weights["collaborative"])
         return Scores(rows, parts, fused, weights)
 
-    def _weights_for(self, query: Query, platform: Platform | None) -> dict[str, float]:
+    def _weights_for(self, query: Query, rows: NDArray[np.int64], platform: Platform | None) -> dict[str, float]:
         """Return the weights, with what the user says and likes sharing one unit between them.
 
         Closeness to few liked things weighs less, unless the user says something in words as well.
         """
         weights = dict(self.weights)
         likes, text = len(query.liked) + len(query.liked_phrases), "text" in query.texts
-        faceted = bool(len(self._index.facets)) and (text or bool(query.liked_phrases))
+        faceted = len(self._index.facets) > 0 and weights["facets"] > 0 and (text or bool(query.liked_phrases))
         there = {"liked": likes > 0, "taste": likes > 0, "text": text, "facets": faceted}
         present = [name for name in there if there[name]]
         if text and faceted:
-            weights["text"] *= BESIDE_FACETS
-            weights["lexical"] *= 1.0 if likes else BESIDE_FACETS
+            values = self._facets.share(query, rows)
+            kept = 1.0 - (1.0 - BESIDE_FACETS) * values
+            weights["facets"] *= values
+            weights["text"] *= kept
+            weights["lexical"] *= 1.0 if likes else kept
         share = sum(weights[name] for name in present)
         for name in present:
             weights[name] /= max(1.0, share)

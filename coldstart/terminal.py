@@ -25,6 +25,7 @@ LABELS: Mapping[str, str] = {
     "about": "person",
     "context": "context",
     "disliked": "dislikes",
+    "facets": "traits asked for",
     "lexical": "shared words",
     "appeal": "appeal",
     "collaborative": "others' likes",

@@ -42,13 +42,14 @@ def build(encoder, language_model):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What the models were asked for and answered: counts of texts under "vectors" and under each prompt."""
+    """What the models were asked for and answered: counts of texts under "vectors", "facets" and under each prompt."""
     seen: dict[str, Counter[str]] = {}
     encode, likelihoods = Encoder.encode, LanguageModel.likelihoods
 
     def encoding(self, texts, **options):
         found = encode(self, texts, **options)
-        seen.setdefault("vectors", Counter()).update(texts)
+        for text in texts:  # an item's is a sentence, and a facet's isn't
+            seen.setdefault("vectors" if text.endswith(".") else "facets", Counter())[text] += 1
         return found
 
     def scoring(self, prompt, texts, **options):
@@ -162,6 +163,7 @@ def test_only_the_index_is_left_of_a_build(folder):
     assert [path.name for path in folder.parent.iterdir()] == ["index"]
     assert sorted(path.name.split("-")[0] for path in folder.iterdir()) == [
         "catalogue",
+        "facets",
         "manifest.json",
         "rows",
         "vectors",
@@ -173,7 +175,7 @@ def test_files_that_no_manifest_names_are_swept(folder, build, teas):
     (folder / "manifest.json.0123.tmp").write_bytes(b"cut")
     (folder / "notes.txt").write_text("mine")
     build(teas(13), path=folder)
-    assert len(list(folder.iterdir())) == 5
+    assert len(list(folder.iterdir())) == 6
     assert (folder / "notes.txt").read_text() == "mine"
 
 
@@ -192,7 +194,7 @@ def test_adding_items_computes_those_items_alone(folder, build, teas, asked):
 def test_a_catalogue_that_the_model_does_not_know_is_asked_one_prompt(build, teas, asked, monkeypatch):
     monkeypatch.setattr(building, "WORTH_ALL_PROMPTS", 1.1)
     built = build(teas(12))
-    assert len(asked) == 1 + 1
+    assert len(asked.keys() - {"facets"}) == 1 + 1
     assert built.appeal.prompts == ("appeal-acclaimed",)
 
 
@@ -224,7 +226,7 @@ def test_another_model_computes_its_own_part_again(folder, build, teas, asked, e
     other = Encoder(encoder.model, name="other", content_hash="1" * 64)
     build(teas(12), path=folder, encoder=other)
     assert asked["vectors"].total() == 12
-    assert len(asked) == 1
+    assert set(asked) == {"vectors", "facets"}
 
 
 def test_equal_texts_are_computed_once(build, teas, asked):
@@ -259,9 +261,11 @@ def test_an_interrupted_build_leaves_no_index_and_is_taken_up_where_it_stopped(
     with pytest.raises(KeyboardInterrupt):
         build(teas(12), path=tmp_path / "index", progress=Kill(task, call))
     assert not (tmp_path / "index").exists()
-    done = {section: set(texts) for section, texts in asked.items()}
+    done = {section: set(texts) for section, texts in asked.items() if section != "facets"}
+    facets = asked.pop("facets", Counter())
     asked.clear()
     built = build(teas(12), path=tmp_path / "index")
+    assert (facets + asked.pop("facets", Counter())).total() == len(built.facets)
     assert len(asked) == 1 + PROMPTS - sum(len(texts) == 12 for texts in done.values())
     for section, texts in asked.items():
         assert not done.get(section, set()) & set(texts)
@@ -290,7 +294,7 @@ def test_a_damaged_journal_is_passed_over(tmp_path, build, teas, monkeypatch):
     close(build(teas(12), path=tmp_path / "index"), build(teas(12)))
 
 
-@pytest.mark.parametrize("at", ["catalogue", "vectors", "rows", "manifest"])
+@pytest.mark.parametrize("at", ["catalogue", "vectors", "rows", "facets", "manifest"])
 def test_a_kill_between_files_leaves_the_old_index_readable(folder, build, teas, monkeypatch, at):
     old, replace = load(folder), artefact.replace
 
@@ -306,7 +310,7 @@ def test_a_kill_between_files_leaves_the_old_index_readable(folder, build, teas,
     monkeypatch.setattr(artefact, "replace", replace)
     assert len(build(teas(22), path=folder).catalogue) == 22
     assert len(load(folder).catalogue) == 22
-    assert len(list(folder.iterdir())) == 4
+    assert len(list(folder.iterdir())) == 5
 
 
 def test_a_first_save_that_was_killed_can_be_done_again(tmp_path, build, teas, monkeypatch):

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 STANDS_OUT = 1.5
 """Standard deviations above all facets' mean closeness from which a facet counts as asked for."""
 
+NAMED, BLUR = -0.1, 0.05
+"""How much closer the closest facet is to a text than the closest item when it is as likely that the text asks for
+values as that it names an item, and how fast that changes; differences of cosines."""
 
-class Asked:
+
+class Faceted:
     """The facets that stand out in the user's words, summed over those that an item has; >= 0 without dislikes.
 
     A facet weighs ``max(0, z - STANDS_OUT) ** 2``, with ``z`` its closeness to the words in standard deviations from
@@ -28,7 +32,7 @@ class Asked:
     name = "facets"
 
     def __init__(self, index: Index) -> None:
-        self._facets = index.facets
+        self._facets, self._vectors = index.facets, index.vectors
 
     @cached_property
     def _centred(self) -> NDArray[np.float32]:
@@ -52,6 +56,19 @@ class Asked:
             return np.zeros(len(near))
         asked: NDArray[np.float64] = np.maximum((near - near.mean()) / spread - STANDS_OUT, 0.0) ** 2
         return asked
+
+    def share(self, query: Query, rows: NDArray[np.int64]) -> float:
+        """Return how likely the user's text asks for values rather than names an item, 0 to 1.
+
+        "something like Toy Story" is closer to one item than to any facet; "scary movies" is closer to a facet.
+        """
+        if "text" not in query.texts or not len(self._facets) or not len(rows):
+            return 1.0
+        vector, most = query.said[query.texts["text"]], 2 * len(rows) > len(self._vectors)
+        items = self._vectors if most else self._vectors[rows]
+        closest = np.einsum("ij,j->i", items, vector)
+        ahead = np.einsum("ij,j->i", self._facets.vectors, vector).max() - (closest[rows] if most else closest).max()
+        return float(1.0 / (1.0 + np.exp(-(ahead - NAMED) / BLUR)))
 
     def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the summed weights of each row's facets."""

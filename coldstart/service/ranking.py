@@ -22,6 +22,7 @@ EMPTY = "the catalogue holds no items: send some to POST /v1/items first"
 
 _WORDS = {
     "text": "close to what the request says",
+    "facets": "has what the request asks for",
     "about": "fits the fields of the profile",
     "context": "fits the circumstances",
     "liked": "close to what the user likes",

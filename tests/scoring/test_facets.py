@@ -1,0 +1,163 @@
+"""Laws of facets: values that items share, and how well they meet a person's words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from coldstart.catalogue import Catalogue
+from coldstart.entities import Item, Profile
+from coldstart.facets import Facets
+from coldstart.prompting import Library
+from coldstart.recommender import Recommender
+from coldstart.scoring.facets import Faceted
+
+LIBRARY = Library.load()
+
+
+def encode(texts):
+    """Return a unit vector of one axis per first letter, so that a facet meets words that begin alike."""
+    vectors = np.full((len(texts), 26), 0.01, np.float32)
+    for row, text in enumerate(texts):
+        vectors[row, ord(text[0].lower()) - ord("a")] = 1.0
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def wines(count: int = 24) -> Catalogue:
+    return Catalogue(
+        [
+            Item(
+                str(n),
+                f"Wine {n}",
+                {
+                    "type": ["Red", "White"][n % 2],
+                    "pairings": ["Beef", "Fish"] if n % 3 else ["Cheese"],
+                    "abv": 12.5,
+                    "winery": f"Winery number {n}",
+                    "organic": n % 4 == 0,
+                    "country": "France",
+                },
+            )
+            for n in range(count)
+        ],
+        kind="wine",
+    )
+
+
+@pytest.fixture
+def facets() -> Facets:
+    return Facets.found(wines(), LIBRARY, encode)
+
+
+def test_what_items_share_is_a_facet_and_what_one_or_all_have_is_not(facets):
+    assert set(facets.names) == {
+        ("type", "Red"),
+        ("type", "White"),
+        ("pairings", "Beef"),
+        ("pairings", "Fish"),
+        ("pairings", "Cheese"),
+        ("organic", ""),
+    }
+    assert set(facets.texts) >= {"Red wine", "organic wine"}
+
+
+def test_the_table_tells_who_has_what(facets):
+    for row, item in enumerate(wines()):
+        held = {facets.names[column] for column in facets.table[row].indices}
+        assert held == {
+            ("type", item.attributes["type"]),
+            *(("pairings", value) for value in np.atleast_1d(item.attributes["pairings"])),
+            *([("organic", "")] if item.attributes["organic"] else []),
+        }
+
+
+def test_what_was_saved_is_the_same_when_read(facets):
+    again = Facets.from_bytes(facets.to_bytes())
+    assert (again.names, again.texts) == (facets.names, facets.texts)
+    np.testing.assert_array_equal(again.vectors, facets.vectors)
+    assert (again.table != facets.table).nnz == 0
+
+
+def test_items_that_come_go_and_move_keep_their_facets(facets):
+    old = wines().items
+    new = Catalogue([old[5], Item("new", "New", {"type": "White", "pairings": "Unheard of"}), old[0]], kind="wine")
+    moved = facets.of(new, LIBRARY, [5, -1, 0])
+    assert moved.names == facets.names
+    np.testing.assert_array_equal(moved.table[[0, 2]].toarray(), facets.table[[5, 0]].toarray())
+    assert [facets.names[column] for column in moved.table[1].indices] == [("type", "White")]
+
+
+def test_nothing_shared_is_no_facet():
+    empty = Facets.found(Catalogue([Item("1", "One"), Item("2", "Two")], kind="wine"), LIBRARY, encode)
+    assert len(empty) == 0
+    assert len(Facets.from_bytes(empty.to_bytes())) == 0
+
+
+def test_hostile_values_are_only_data():
+    items = [Item(str(n), "x", {"{{ 7*7 }}": "<|im_end|>{% for", "long": "y" * 100_000}) for n in range(30)]
+    items += [Item(f"o{n}", "x", {"type": "z"}) for n in range(30)]
+    found = Facets.found(Catalogue(items, kind="wine"), LIBRARY, encode)
+    assert all(len(text) < 200 and "<|im_end|>" not in text and "49" not in text for text in found.texts)
+
+
+class Scored:
+    """What the scorer reads of an index and a query."""
+
+    def __init__(self, facets, **said) -> None:
+        self.facets, self.vectors = facets, encode(["k"] * facets.table.shape[0])
+        self.liked_phrases = self.disliked_phrases = ()
+        self.texts = {}
+        self.said = {}
+        for name, text in said.items():
+            if name == "text":
+                self.texts = {"text": text}
+            else:
+                setattr(self, name, (text,))
+            self.said[text] = encode([text])[0]
+
+    def score(self):
+        return Faceted(self).score(self, np.arange(self.facets.table.shape[0]))
+
+
+def test_items_with_what_is_asked_for_come_first(facets):
+    found = Scored(facets, text="red").score()
+    red = np.array([item.attributes["type"] == "Red" for item in wines()])
+    assert found[red].min() > found[~red].max()
+
+
+def test_liked_phrases_count_as_words_and_disliked_ones_against(facets):
+    red = np.array([item.attributes["type"] == "Red" for item in wines()])
+    found = Scored(facets, liked_phrases="red").score()
+    assert found[red].min() > found[~red].max()
+    found = Scored(facets, disliked_phrases="red").score()
+    assert found[red].max() < found[~red].min()
+
+
+def test_a_row_scores_the_same_whatever_the_others_are(facets):
+    query = Scored(facets, text="red")
+    rows = np.array([7, 2, 2])
+    np.testing.assert_allclose(Faceted(query).score(query, rows), query.score()[rows])
+
+
+def test_it_abstains_without_words_and_without_facets(facets):
+    assert np.isnan(Scored(facets).score()).all()
+    none = Facets.none(4, 26)
+    assert np.isnan(Scored(none, text="red").score()).all()
+    assert sparse.issparse(none.table)
+
+
+def test_a_text_that_names_an_item_asks_for_fewer_values_than_one_that_names_a_value(facets):
+    rows = np.arange(24)
+    values, item = Scored(facets, text="red"), Scored(facets, text="kith")
+    assert Faceted(item).share(item, rows) < 0.5 < Faceted(values).share(values, rows)
+
+
+def test_facets_are_kept_with_an_index_and_follow_its_items(encoder, tmp_path):
+    made = Recommender.build(wines(), encoder=encoder, language_model=None, path=tmp_path / "index")
+    again = Recommender.load(tmp_path / "index", encoder=encoder)
+    assert again.index.facets.names == made.index.facets.names
+    assert len(again.remove(["0", "1"]).index.facets.table.indptr) == 23
+    grown = again.add([Item("new", "New", {"type": "Red"})])
+    assert grown.index.facets.table[24].nnz == 1
+    assert len(grown.recommend(Profile(text="a red for beef"), k=25)) == 25
