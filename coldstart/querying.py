@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from coldstart.entities import Context, Profile
 from coldstart.errors import ColdstartError, ProfileError, UnknownItem
 from coldstart.index import Index
 from coldstart.learning.meanings import DISLIKE, IGNORE, SHOWN, Meanings
+from coldstart.negation import parted
 from coldstart.prompting import Library
 from coldstart.scoring import Query
 from coldstart.wording import LONGEST_MEMBER, READ, READ_MEMBER, plain, shorten, tidy_title
@@ -66,7 +68,9 @@ class Reader:
         views: list[str] = []
         for profile, context in requests:
             with contextlib.suppress(ColdstartError):
-                views += self._said(profile, context).values()
+                text, unwanted = _parted(profile.text)
+                views += self._said(replace(profile, text=text), context).values()
+                wanted += unwanted
                 wanted += self._stated(profile.likes, "likes")[1]
                 wanted += self._stated(profile.dislikes, "dislikes")[1]
         self.vectors_of([*views, *wanted])
@@ -100,7 +104,10 @@ class Reader:
         disliked = [*disliked, *(row for row in hidden if row not in {*liked, *disliked})]
         past = np.array(list(dict.fromkeys(int(row) for row in past if row not in {*liked, *disliked})), np.int64)
         weight = HISTORY_WEIGHT if liked or liked_phrases else 1.0
-        texts = self._said(profile, context)
+        wanted, unwanted = _parted(profile.text)
+        disliked_phrases = tuple(dict.fromkeys((*disliked_phrases, *unwanted)))
+        more += [f"the text says what isn't wanted: {_short(phrase)} is read as a dislike" for phrase in unwanted]
+        texts = self._said(replace(profile, text=wanted), context)
         phrases = (*liked_phrases, *disliked_phrases)
         said, vectors = self._vectors([*texts.values(), *phrases])
         query = Query(
@@ -286,6 +293,14 @@ class Reader:
         while len(self._texts) > _TEXTS_KEPT:
             self._texts.popitem(last=False)
         return found
+
+
+def _parted(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return what a text wants and, as phrases, what it doesn't."""
+    wanted, unwanted = parted(text[:READ])
+    if not unwanted:
+        return text, ()
+    return wanted, tuple(phrase for said in unwanted if (phrase := shorten(plain(said), LONGEST_MEMBER)))
 
 
 def _words_of(documents: Iterable[str]) -> frozenset[str]:
