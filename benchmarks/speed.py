@@ -9,10 +9,15 @@ are medians over the rounds, and for requests the median and the 95th percentile
 - Useful GFLOP/s: 2 x the weights of all linear layers, the output's included, x tokens that aren't padding, a second;
   as a share of a 2048 x 2048 matrix product, and of the model's own linear layers on random numbers, 512 rows at
   a time: a forward pass that has nothing else to do. Attention itself isn't counted as useful.
-- Requests: ``recommend(k=10)`` without the language stage; no two share a text or a set of likes.
+- Candidates: the titles of 50 candidates after one new person's description, beside one plain forward each (of fewer).
+- Requests: ``recommend(k=10)`` without the language stage, and with it on 20 candidates; no two share a text or a set
+  of likes. What a title's likelihood for nobody is, is known before, as it is once the title was among the best.
+- Memory: of this process after ``--mixed`` requests of all kinds, one in a hundred with the language stage on five
+  candidates, over that after the first tenth of them.
 - Starts: a fresh process imports the package, opens an index and answers a first request; the disk's cache is warm.
 
-Command: ``python benchmarks/speed.py [--repeats 5] [--seed 0] [--index FOLDER] [--out FILE]``, about three minutes.
+Command: ``python benchmarks/speed.py [--repeats 5] [--seed 0] [--mixed 0] [--index FOLDER] [--out FILE]``, about four
+minutes, and some more with ``--mixed 10000``.
 """
 
 from __future__ import annotations
@@ -45,8 +50,12 @@ from coldstart.recommender import Recommender
 from provenance import finish, print_table, provenance
 
 TITLES = 400
-PLAIN_TITLES = 40
+PLAIN_TITLES = 20
+CANDIDATES = 50
+PLAIN_CANDIDATES = 8
 REQUESTS = 40
+REREAD = 20
+REREADINGS = 4
 SQUARE = 2048
 ROWS = 512
 
@@ -59,6 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5, help="rounds (default: 5)")
     parser.add_argument("--seed", type=int, default=0, help="draws titles and profiles (default: 0)")
+    parser.add_argument("--mixed", type=int, default=0, help="requests after which memory is measured (default: 0)")
     parser.add_argument("--index", type=Path, help="an index of ml-100k to ask; built without a language model if none")
     parser.add_argument("--out", type=Path, help="also write the last line, JSON, to this file")
     given = parser.parse_args()
@@ -74,7 +84,9 @@ def main() -> None:
         for number in range(given.repeats):
             print(f"round {number + 1} of {given.repeats}", file=sys.stderr)
             bench.round(number)
-    results = bench.results()
+        results = bench.results()
+        if given.mixed:
+            results["memory"] = bench.mixed(given.mixed)
     print_table(table(results))
     finish({"benchmark": "speed", "seed": given.seed, "repeats": given.repeats, **made, "results": results}, given.out)
 
@@ -84,7 +96,8 @@ class Bench:
 
     def __init__(self, encoder: Encoder, model: LanguageModel, folder: Path, *, seed: int) -> None:
         self.encoder, self.model, self.folder = encoder, model, folder
-        self.recommender = Recommender.load(folder, encoder=encoder)
+        loaded = Recommender.load(folder, encoder=encoder)
+        self.recommender = Recommender(loaded.index, encoder=encoder, language_model=model)
         self.rng = random.Random(seed)  # noqa: S311 - no secrets
         catalogue, library = self.recommender.catalogue, Library.load()
         named = [library.describe_item(i, kind=catalogue.kind, template="item-title").text for i in catalogue.items]
@@ -94,13 +107,15 @@ class Bench:
         self.layers = {name: linear_layers(m) for name, m in (("encoder", encoder.model), ("lm", model.model))}
         self.square = torch.randn(SQUARE, SQUARE)
         self.times: Times = defaultdict(list)
-        self.difference = {"encoder": 0.0, "lm": 0.0}
+        self.difference = {"encoder": 0.0, "lm": 0.0, "candidates": 0.0}
 
     def warm_up(self) -> None:
         """Do a little of everything, so that the first round finds what the others find."""
         self.encoder.encode(self.documents[:64])
         self.model.likelihoods(self.prompt, self.titles[:32])
         plain_forwards(self.model, self.prompt, self.titles[:2])
+        everyone = self.recommender.catalogue.ids
+        self.recommender.recommend(cs.Profile(text="a warm-up"), candidates=everyone, language=len(everyone))
         for profile in (cs.Profile(text="a warm-up"), cs.Profile(likes=self.recommender.catalogue.ids[:5])):
             self.recommender.recommend(profile)
 
@@ -114,6 +129,10 @@ class Bench:
         self._score(self.titles[:PLAIN_TITLES])
         for kind, profile in self._profiles(number):
             timed(self.times, kind, partial(self.recommender.recommend, profile))
+        self._candidates(number)
+        for request in range(REREADINGS):
+            asked = partial(self.recommender.recommend, self._person(number * REREADINGS + request), language=REREAD)
+            timed(self.times, "language", asked)
         for name, seconds in fresh_process(self.folder).items():
             self.times[name].append(seconds)
 
@@ -126,6 +145,44 @@ class Bench:
         ours = timed(self.times, "lm", lambda: self.model.likelihoods(self.prompt, self.titles)).total[: len(few)]
         plain = timed(self.times, "lm plain", lambda: plain_forwards(self.model, self.prompt, few))
         self.difference["lm"] = max(self.difference["lm"], float(np.abs(ours - plain).max()))
+
+    def _candidates(self, number: int) -> None:
+        values = {"kind": self.recommender.catalogue.kind, "description": self._description(1000 + number)}
+        prompt = render(Library.load().of("naming")[0], values).text
+        titles = self.rng.sample(self.titles, CANDIDATES)
+        few = titles[:PLAIN_CANDIDATES]
+        ours = timed(self.times, "candidates", lambda: self.model.likelihoods(prompt, titles)).total[: len(few)]
+        plain = timed(self.times, "candidates plain", lambda: plain_forwards(self.model, prompt, few))
+        self.difference["candidates"] = max(self.difference["candidates"], float(np.abs(ours - plain).max()))
+
+    def _description(self, number: int) -> str:
+        return self.recommender.recommend(self._person(number), k=1).description
+
+    def _person(self, number: int) -> cs.Profile:
+        """Return what someone new says at sign-up; nobody else says the same."""
+        likes = self.rng.sample(self.recommender.catalogue.ids, 3)
+        words = f"something slow and dark for evening {number}"
+        return cs.Profile(text=words, likes=likes, attributes={"age": 18 + number % 60, "occupation": "technician"})
+
+    def mixed(self, requests: int) -> dict[str, float]:
+        """Answer requests of all kinds, and return the memory this process held early on and at the end, in MB."""
+        held = []
+        for number in range(requests):
+            if number == requests // 10:
+                held.append(resident())
+            language = 5 if number % 100 == 0 else 0
+            kind = number % 3
+            likes = cs.Profile(likes=self.rng.sample(self.recommender.catalogue.ids, 5))
+            profile = self._person(10_000 + number) if kind == 0 or language else likes if kind == 1 else cs.Profile()
+            self.recommender.recommend(profile, language=language)
+        held.append(resident())
+        early, late = held
+        return {
+            "requests": requests,
+            "early_mb": round(early),
+            "late_mb": round(late),
+            "late_over_early": round(late / early, 4),
+        }
 
     def _profiles(self, number: int) -> Iterator[tuple[str, cs.Profile]]:
         """Yield kinds of request and profiles in turn, no two of them alike but the empty ones."""
@@ -167,9 +224,17 @@ class Bench:
                 "plain_titles_per_s": round(plain, 2),
                 "speed_up": round(ours / plain, 3),
                 "largest_difference_nats": self.difference["lm"],
+                "read_by": self.model.way,
                 **use("lm"),
             },
-            "recommend_ms": {kind: self._percentiles(kind) for kind in ("text", "5 likes", "nothing")},
+            "candidates": {
+                "count": CANDIDATES,
+                "ms": round(1000 * middle["candidates"], 1),
+                "plain_ms_each": round(1000 * middle["candidates plain"] / PLAIN_CANDIDATES, 1),
+                "speed_up": round(middle["candidates plain"] / PLAIN_CANDIDATES * CANDIDATES / middle["candidates"], 2),
+                "largest_difference_nats": self.difference["candidates"],
+            },
+            "recommend_ms": {kind: self._percentiles(kind) for kind in ("text", "5 likes", "nothing", "language")},
             "fresh_process_s": {name: round(middle[name], 3) for name in ("import", "load", "first recommend")},
         }
 
@@ -224,6 +289,12 @@ def plain_forwards(model: LanguageModel, prompt: str, titles: list[str]) -> NDAr
     return np.array(found)
 
 
+def resident() -> float:
+    """Return the memory that this process holds, in MB."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
+
+
 def fresh_process(folder: Path) -> dict[str, float]:
     """Return the seconds that a new process needs to import the package, open an index and answer once."""
     program = """
@@ -253,6 +324,9 @@ def table(results: dict[str, Any]) -> list[list[str]]:
         shares = [f"{part['share_of_square']:.0%}", f"{part['share_of_own_layers']:.0%}"]
         rows.append([name, f"{part[ours]:.1f}", f"{part[plain]:.1f}", f"{part['speed_up']:.2f}", *shares])
         rows.append([name.split(",")[0] + ", tokens/s", f"{part['tokens_per_s']:.0f}", "", "", "", ""])
+    asked = results["candidates"]
+    ours, plain = f"{asked['ms']:.0f}", f"{asked['plain_ms_each'] * asked['count']:.0f}"
+    rows.append([f"{asked['count']} candidates, ms", ours, plain, f"{asked['speed_up']:.1f}", "", ""])
     rows.append(["matrix product, GFLOP/s", f"{results['sgemm_gflops']:.0f}", "", "", "", ""])
     for kind, found in results["recommend_ms"].items():
         rows.append([f"recommend with {kind}, ms", f"{found['median']:.1f}", f"p95 {found['p95']:.1f}", "", "", ""])

@@ -21,7 +21,7 @@ DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
         "context": 0.2,
         "disliked": 0.3,
         "lexical": 0.6,
-        "language": 0.2,
+        "language": 0.1,
         "borrowed": 0.5,
     }
 )

@@ -107,6 +107,11 @@ class LanguageModel:
             )
         return cls(model.to(device), tokenizer, name=resolved.name, content_hash=resolved.hash)
 
+    @property
+    def way(self) -> str:
+        """Which of the ways to read this model was taken, for records."""
+        return self._reader.way
+
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a text has as a continuation (no special tokens)."""
         return len(self._ids(text))

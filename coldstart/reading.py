@@ -33,6 +33,11 @@ class Reader(Protocol):
     """Whether a batch costs the sum of its rows' tokens; else its longest row times its rows."""
 
     @property
+    def way(self) -> str:
+        """What it is, in a word or two."""
+        ...
+
+    @property
     def current(self) -> bool:
         """Whether the model's weights are those that were read at first."""
         ...
@@ -71,6 +76,11 @@ class Packed:
 
     def __init__(self, llama: Llama) -> None:
         self._llama = llama
+
+    @property
+    def way(self) -> str:
+        """Packed, and whose products."""
+        return "packed, oneDNN" if self._llama.packed else "packed"
 
     @property
     def current(self) -> bool:
@@ -145,7 +155,7 @@ class Packed:
 class Whole:
     """Transformers' own forward pass of any causal language model; the prompt's cache is shared where it can be."""
 
-    packs, current = False, True
+    packs, current, way = False, True, "transformers"
 
     def __init__(self, model: Any) -> None:
         self._model = model
