@@ -23,6 +23,8 @@ DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
         "lexical": 0.6,
         "language": 0.1,
         "borrowed": 0.5,
+        "neighbours": 0.0,
+        "linear": 0.0,
     }
 )
 """Weights for any catalogue, in standard deviations of the candidates; appeal's is earned, see ``scoring.appeal``."""

@@ -10,6 +10,7 @@ from typing import Any
 from coldstart import artefact
 from coldstart.errors import BadIndex
 from coldstart.learning.experience import Experience
+from coldstart.learning.weighing import Weighing
 
 _NAME = "learned.json"
 _STEM = "events"
@@ -81,6 +82,7 @@ def _check(state: dict[str, Any]) -> None:
         raise ValueError("half_life and arrivals: expected numbers")
     if not isinstance(state.get("meanings", {}), dict):
         raise ValueError("meanings: expected an object")  # noqa: TRY004 -- as for any other damage
+    Weighing.of(state.get("weights"))
 
 
 def erase(folder: Path) -> None:

@@ -16,6 +16,7 @@ from coldstart.index import Index
 from coldstart.learning.experience import Experience
 from coldstart.learning.meanings import Meanings
 from coldstart.learning.platform import Platform
+from coldstart.learning.weighing import Weighing
 from coldstart.tables import shown
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Ground:
         now: float,
         experience: Experience | None = None,
         meanings: Meanings | None = None,
+        weighing: Weighing | None = None,
     ) -> Platform:
         """Return a platform that has seen what is told, or nothing yet; see :class:`Platform`."""
         return Platform(
@@ -56,6 +58,7 @@ class Ground:
             arrivals=arrivals,
             experience=experience,
             meanings=meanings,
+            weighing=weighing,
             now=now,
         )
 
@@ -72,6 +75,7 @@ class Ground:
         experience = Experience.of(record for record in records if record[0][0] not in out)
         arrivals = {**arrived, **platform.arrivals}
         told: dict[str, Any] = {"half_life": platform.half_life, "arrivals": arrivals, "meanings": platform.meanings}
+        told["weighing"] = None if out else platform.weighing
         return self.platform(now=now, experience=experience, **told)
 
     def recalled(self, folder: str | os.PathLike[str], *, now: float) -> Platform | None:
@@ -85,7 +89,8 @@ class Ground:
             return None
         experience, state = found
         told: dict[str, Any] = {"half_life": state["half_life"], "arrivals": state["arrivals"]}
-        return self.platform(now=now, experience=experience, meanings=Meanings(state.get("meanings")), **told)
+        told |= {"meanings": Meanings(state.get("meanings")), "weighing": Weighing.of(state.get("weights"))}
+        return self.platform(now=now, experience=experience, **told)
 
 
 def remember(folder: str | os.PathLike[str], platform: Platform | None, *, now: float) -> None:

@@ -35,6 +35,9 @@ FEW = 5.0
 BESIDE_FACETS = 0.35
 """What of their weight a text as a whole and shared words keep where facets tell what the text asks for."""
 
+_LEARNED = ("collaborative", *(scorer.name for scorer in collaborative.BESIDES))
+_WORDS = ("liked", "taste", "lexical", "disliked")
+
 _NOT_PERSONAL = frozenset({"appeal", "collaborative", "borrowed"})
 
 
@@ -123,7 +126,9 @@ class Ranker:
         weights = self._weights_for(query, rows, platform)
         learned = collaborative.Collaborative(platform) if platform is not None and platform.likes.events else None
         anyone = learned or self.appeal
-        scorers = self._by_words if anyone is None else (*self._by_words, anyone)
+        scorers = [*self._by_words, *([anyone] if anyone else [])]
+        if learned is not None:
+            scorers += [made(learned) for made in collaborative.BESIDES if weights[made.name]]
         raw = {scorer.name: scorer.score(query, rows) for scorer in scorers}
         parts = {name: (scores, standardise(scores)) for name, scores in raw.items() if np.isfinite(scores).any()}
         fused = weighted_sum({name: scores for name, (_, scores) in parts.items()}, weights, len(rows))
@@ -142,23 +147,42 @@ class Ranker:
     def _with_arrivals(self, learned: collaborative.Collaborative, query: Query, found: Scores) -> Scores:
         """Score items that arrived late by words, on the scale of the others; see :func:`coldstart.fusion.settled`."""
         rows, weights, parts = found.rows, found.weights, dict(found.parts)
-        by_words = {name: scores for name, (_, scores) in parts.items() if name != "collaborative"}
+        by_words = {name: scores for name, (_, scores) in parts.items() if name not in _LEARNED}
         expected: list[Scorer] = [collaborative.Borrowed(learned), *([self.appeal] if self.appeal else [])]
         guesses = {scorer.name: scorer.score(query, rows) for scorer in expected}
         guessed = {name: standardise(scores) for name, scores in guesses.items()}
         said = weighted_sum(by_words, weights, len(rows))
-        seen = said + weights["collaborative"] * parts["collaborative"][1]
+        by_counts = {name: parts[name][1] for name in _LEARNED if name in parts}
+        seen = said + weighted_sum(by_counts, weights, len(rows))
         zero_shot = said + weighted_sum(guessed, weights, len(rows))
         known = learned.platform.known[rows]
         fused, late = settled(seen, zero_shot, known), known < 1.0
         for name, scores in guessed.items():
             parts[name] = (np.where(late, guesses[name], np.nan), np.where(late, scores, 0.0))
-        explained = said + weighted_sum({name: parts[name][1] for name in guessed}, weights, len(rows))
+        for name in by_counts.keys() - {"collaborative"}:  # nothing is known of those that came late
+            parts[name] = (np.where(late, np.nan, parts[name][0]), np.where(late, 0.0, parts[name][1]))
+        others = {name: parts[name][1] for name in (*guessed, *by_counts) if name != "collaborative"}
+        explained = said + weighted_sum(others, weights, len(rows))
         parts["collaborative"] = (parts["collaborative"][0], (fused - explained) / weights["collaborative"])
         return Scores(rows, parts, fused, weights)
 
     def _weights_for(self, query: Query, rows: NDArray[np.int64], platform: Platform | None) -> dict[str, float]:
-        """Return the weights, with what the user says and likes sharing one unit between them.
+        """Return the weights, with what the platform's own people say of them; what the caller gave holds."""
+        weights = self._usual(query, rows, platform)
+        likes = len(query.liked) + len(query.liked_phrases)
+        if platform is None or not likes:
+            return weights
+        chosen = platform.weighing.at(likes)
+        for made in collaborative.BESIDES:
+            if made.name not in self.given:
+                weights[made.name] = chosen[made.name] * weights["collaborative"]
+        for name in _WORDS:
+            if name not in self.given:
+                weights[name] *= chosen["words"]
+        return weights
+
+    def _usual(self, query: Query, rows: NDArray[np.int64], platform: Platform | None) -> dict[str, float]:
+        """Return the shipped weights, with what the user says and likes sharing one unit between them.
 
         Closeness to few liked things weighs less, unless the user says something in words as well.
         """
@@ -184,6 +208,29 @@ class Ranker:
             weights["collaborative"] = collaborative.weight(seen, items, appeal=weights["appeal"], text=text)
             weights["borrowed"] *= seen / (seen + items)
         return weights
+
+    def evidence(
+        self, query: Query, rows: NDArray[np.int64], platform: Platform, *, without: int
+    ) -> tuple[NDArray[np.float64], ...]:
+        """Return what each kind of evidence says of rows to a person of the platform as if they had just come.
+
+        Args:
+            query: What is known of them: items that they like.
+            rows: Rows of the catalogue.
+            platform: Theirs, as it would be without them.
+            without: Their row among its people.
+
+        Returns:
+            What others like, and words, with their usual weights; the neighbours and the linear model with the weight
+            of what others like. Shape of each: ``(rows,)``.
+        """
+        weights = self._usual(query, rows, platform)
+        learned = collaborative.Collaborative(platform, without=without)
+        words = {scorer.name: standardise(scorer.score(query, rows)) for scorer in self._by_words}
+        counting = weights["collaborative"]
+        besides = [counting * standardise(made(learned).score(query, rows)) for made in collaborative.BESIDES]
+        base = counting * standardise(learned.score(query, rows))
+        return base, weighted_sum(words, weights, len(rows)), *besides
 
     def warm(self, platform: Platform | None) -> None:
         """Work out what the first request would have to."""

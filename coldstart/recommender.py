@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from coldstart import building, loading, observing, pairs, ranking, tutoring
+from coldstart import building, loading, observing, pairs, ranking, simulating, tutoring
 from coldstart.catalogue import Catalogue
 from coldstart.encoding import Encoder
 from coldstart.entities import (
@@ -35,6 +35,7 @@ from coldstart.learning.experience import Observed
 from coldstart.learning.likability import Likability, Verdicts
 from coldstart.learning.meanings import Meanings
 from coldstart.learning.platform import Platform
+from coldstart.learning.weighing import Weighing
 from coldstart.models import DEFAULT_ENCODER, DEFAULT_LANGUAGE_MODEL
 from coldstart.prompting import Library
 from coldstart.querying import Reader, count
@@ -382,6 +383,28 @@ class Recommender:
             self.platform.meanings = self.platform.meanings.over(said.told)
             self.platform.refresh(now=moment)
         return self.platform.observe(events, now=moment)
+
+    def weigh(self, *, people: int = simulating.PEOPLE, seed: int = 0, force: bool = False) -> Weighing:
+        """Choose how much each kind of evidence counts, by simulated cold start on the platform's own people: seconds.
+
+        People who were observed are taken as if they had just come, with 1, 5 and 15 of their likes known; the weights
+        go as far from the shipped ones as it makes their lists better (:mod:`coldstart.learning.weighing`). They are
+        kept with what was observed, and stand in :attr:`learned`. Nothing is done until there are twice the likes that
+        weights were last chosen with.
+
+        Args:
+            people: How many are simulated at most for each number of likes.
+            seed: Of the draw of people and likes; the same seed and events choose the same.
+            force: Choose anew in any case.
+
+        Returns:
+            What was chosen; nothing is, while fewer than 20 people can be simulated.
+        """
+        if self.platform is None:
+            return Weighing()
+        if force or self.platform.unweighed:
+            self.platform.weighing = simulating.weighed(self._ranker, self.platform, people=people, seed=seed)
+        return self.platform.weighing
 
     def remember(self, path: str | os.PathLike[str]) -> None:
         """Keep what was learned in the folder of an index, in one step; the index there stays as it is."""

@@ -29,6 +29,8 @@ LABELS: Mapping[str, str] = {
     "lexical": "shared words",
     "appeal": "appeal",
     "collaborative": "others' likes",
+    "neighbours": "liked by the same people",
+    "linear": "others' likes together",
     "borrowed": "likes of similar items",
     "language": "language model",
 }

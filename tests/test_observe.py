@@ -565,3 +565,26 @@ def test_a_damaged_memory_is_named_with_its_remedy_and_the_remedy_helps(learned,
         load(tmp_path)
     (tmp_path / "learned.json").unlink()
     assert lists(load(tmp_path)) == lists(recommender)
+
+
+# Weights
+
+
+def test_weights_are_kept_with_what_was_observed_and_go_with_whom_they_were_chosen_by(learner, load, tmp_path, add_up):
+    one = learner(crowd(80))
+    chosen = one.weigh(people=40)
+    assert {each.likes for each in chosen.chosen} <= {1, 5, 15}
+    assert chosen == one.weigh(people=40)  # nothing new was told
+    one.save(tmp_path / "index")
+    again = load(tmp_path / "index")
+    assert again.platform.weighing == chosen
+    np.testing.assert_allclose(scores(again), scores(one), atol=1e-5)
+    for found in lists(one):
+        add_up(found)
+    assert one.forget("u00")
+    assert one.platform.weighing.chosen == ()
+
+
+def test_too_few_people_choose_nothing(learner, recommender):
+    assert learner(crowd(5)).weigh().chosen == ()
+    assert recommender.unlearned().weigh().chosen == ()

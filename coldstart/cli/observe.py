@@ -51,6 +51,7 @@ def observe(
     )
     observed = recommender.observe(events, half_life=half_life, meanings=told)
     gone = {user: recommender.forget(user) for user in forget}
+    chosen = recommender.weigh()
     recommender.remember(folder)
     state = recommender.learned
     if as_json:
@@ -62,3 +63,5 @@ def observe(
     for user, count in gone.items():
         out.print(f"{user}: {count} events taken back", markup=False)
     out.print(f"{folder} has learned from {state['events']} events of {state['people']} people", markup=False)
+    for one in chosen.chosen:
+        out.print(f"  with {one.likes} known likes: {one}", markup=False)

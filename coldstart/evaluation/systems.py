@@ -79,6 +79,10 @@ class Learner(Ranker, Protocol):
         """Learn from interactions; items that arrive after them aren't taken for disliked."""
         ...
 
+    def weigh(self) -> object:
+        """Choose the weights of what was observed by what was observed."""
+        ...
+
 
 def observing(learner: Learner, *, name: str = "coldstart observed") -> System:
     """Return an engine as a system that first observes what may be learned from."""
@@ -87,6 +91,7 @@ def observing(learner: Learner, *, name: str = "coldstart observed") -> System:
         ready = learner.unlearned()
         names = learner.catalogue.ids
         ready.observe(cases.training, arrivals={names[row]: _AFTERWARDS for row in cases.new}, now=_AFTERWARDS)
+        ready.weigh()
         for case in cases:
             yield ready.score(case.profile, case.candidates)
 

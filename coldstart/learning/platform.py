@@ -14,7 +14,9 @@ from coldstart.learning import companions, popularity
 from coldstart.learning.experience import Experience, Likes, Observed
 from coldstart.learning.likability import Verdicts
 from coldstart.learning.meanings import Meanings
+from coldstart.learning.neighbours import Linear
 from coldstart.learning.popularity import Popularity
+from coldstart.learning.weighing import Weighing
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -35,6 +37,7 @@ class Platform:
         arrivals: When items arrived, in seconds since 1970, by id; others were always there.
         experience: What was seen before.
         meanings: What types of events say.
+        weighing: The weights that were chosen.
         now: Seconds since 1970.
     """
 
@@ -49,6 +52,7 @@ class Platform:
         arrivals: Mapping[str, float] | None = None,
         experience: Experience | None = None,
         meanings: Meanings | None = None,
+        weighing: Weighing | None = None,
         now: float,
     ) -> None:
         self._row_of, self.vectors, self._words = row_of, vectors, words
@@ -56,6 +60,7 @@ class Platform:
         self.arrivals = dict(arrivals or {})
         self.experience = experience or Experience()
         self.meanings = meanings or Meanings()
+        self.weighing = weighing or Weighing()
         self.likes: Likes
         self.popularity: Popularity
         self.refresh(now=now)
@@ -71,9 +76,13 @@ class Platform:
         return observed
 
     def forget(self, user: str, *, now: float) -> int:
-        """Take back all that a user did; return how many events that was. Nothing of them stays in any count."""
+        """Take back all that a user did; return how many events that was. Nothing of them stays in any count.
+
+        Weights that were chosen go as well, since the user may have had a part in choosing them.
+        """
         gone = self.experience.forget(user)
         if gone:
+            self.weighing = Weighing()
             self.refresh(now=now)
         return gone
 
@@ -82,10 +91,22 @@ class Platform:
         self._counted = len(self.experience)
         told: dict[str, Any] = {"half_life": self.half_life, "arrivals": self.arrivals, "meanings": self.meanings}
         self.likes = self.experience.likes(self._row_of, now=now, **told)
-        for made_of_counts in ("known", "verdicts"):
+        for made_of_counts in ("known", "verdicts", "linear"):
             self.__dict__.pop(made_of_counts, None)
         self._inverses: dict[float, NDArray[np.float32]] = {}
         self.popularity = popularity.fit(self.likes.counts, self.likes.exposed, self._words, expected=self._expected)
+        if self.weighing.uses("linear"):
+            _ = self.linear  # now, and not when a request waits
+
+    @property
+    def unweighed(self) -> bool:
+        """Whether the platform has twice the likes that its weights were chosen with."""
+        return bool(self.likes.table.nnz > 2 * self.weighing.likes)
+
+    @cached_property
+    def linear(self) -> Linear:
+        """A linear item-item model of who likes what."""
+        return Linear(self.likes.table)
 
     @cached_property
     def known(self) -> Floats:
@@ -132,4 +153,5 @@ class Platform:
             "half_life": self.half_life,
             "arrivals": self.arrivals,
             "meanings": dict(self.meanings.told),
+            "weights": self.weighing.state(),
         }

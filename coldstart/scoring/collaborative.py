@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from coldstart.learning.companions import MOST as MOST_LIKES
+from coldstart.learning.neighbours import alike
 from coldstart.learning.platform import Platform
 from coldstart.scoring import Query
 
@@ -29,18 +31,22 @@ class Collaborative:
     """The logarithm of the chance that the person likes each item (see :mod:`coldstart.learning.companions`).
 
     It holds the appeal prior, which counts correct as they come in, and so takes its place.
+
+    Args:
+        platform: What was learned.
+        without: A person to leave out, as if they had never come; -1 for nobody.
     """
 
     name = "collaborative"
 
-    def __init__(self, platform: Platform) -> None:
-        self.platform = platform
+    def __init__(self, platform: Platform, *, without: int = -1) -> None:
+        self.platform, self.without = platform, without
         self._asked: tuple[Query, NDArray[np.float64]] | None = None
 
     def chances(self, query: Query) -> NDArray[np.float64]:
         """Return the chance of each of the catalogue's items; computed once a request. Shape: ``(items,)``."""
         if self._asked is None or self._asked[0] is not query:
-            self._asked = query, self.platform.expected(query.liked, query.liked_weights)
+            self._asked = query, self.platform.expected(query.liked, query.liked_weights, without=self.without)
         return self._asked[1]
 
     def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -48,6 +54,41 @@ class Collaborative:
         found: NDArray[np.float64] = np.log(np.maximum(self.chances(query)[rows], 1e-12))
         return found
 
+
+class Neighbours:
+    """How alike an item is to what the person likes, by who likes both (see :mod:`coldstart.learning.neighbours`)."""
+
+    name = "neighbours"
+
+    def __init__(self, learned: Collaborative) -> None:
+        self._learned = learned
+
+    def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the summed similarity of each row, >= 0; abstains without likes."""
+        given = query.liked[-MOST_LIKES:]
+        if not len(given):
+            return np.full(len(rows), np.nan)
+        return alike(self._learned.platform.likes.table, given, without=self._learned.without)[rows]
+
+
+class Linearly:
+    """What a linear item-item model makes of the person's likes (see :class:`coldstart.learning.neighbours.Linear`)."""
+
+    name = "linear"
+
+    def __init__(self, learned: Collaborative) -> None:
+        self._learned = learned
+
+    def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return each row's score; abstains on what few like, and without likes."""
+        given = query.liked[-MOST_LIKES:]
+        if not len(given):
+            return np.full(len(rows), np.nan)
+        return self._learned.platform.linear.score(given, without=self._learned.without)[rows]
+
+
+BESIDES: tuple[type[Neighbours] | type[Linearly], ...] = (Neighbours, Linearly)
+"""Scorers that count beside :class:`Collaborative` where the platform's own people say so."""
 
 RIDGE = 5.0
 """The penalty of the regression of chances on vectors, in units of one item's squared length."""

@@ -1,0 +1,50 @@
+"""Simulating: people of the platform as if they had just come, as a ranker's scorers see them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from coldstart.learning import weighing
+from coldstart.learning.platform import Platform
+from coldstart.learning.weighing import Simulated, Weighing
+from coldstart.ranking import Ranker
+from coldstart.scoring import Query
+
+PEOPLE = 200
+"""How many are simulated for each number of known likes; more tell little more and take longer."""
+
+MOST = 3000
+"""Of so many items at most, those that most people like, lists are simulated."""
+
+
+def weighed(ranker: Ranker, platform: Platform, *, people: int = PEOPLE, seed: int = 0) -> Weighing:
+    """Return the weights that rank best for people of the platform as if they had just come.
+
+    See :mod:`coldstart.learning.weighing`. The platform's own weighing has no part in it.
+
+    Args:
+        ranker: Whose weights.
+        platform: Whose people.
+        people: How many at most, for each number of likes.
+        seed: Of the draw of people and of their likes.
+    """
+    found = []
+    for likes in weighing.ANCHORS:
+        dealt = weighing.deal(platform.likes.table, likes, people=people, seed=seed)
+        if len({person for person, _, _ in dealt}) >= weighing.FEWEST:
+            found.append(weighing.choose(likes, _simulated(ranker, platform, dealt)))
+    return Weighing(tuple(found), int(platform.likes.table.nnz))
+
+
+def _simulated(ranker: Ranker, platform: Platform, dealt: weighing.Dealt) -> Simulated:
+    counts = np.asarray(platform.likes.table.sum(0)).ravel()
+    rows = np.sort(np.argsort(-counts, kind="stable")[:MOST]).astype(np.int64)
+    parts, liked, shown = [], [], []
+    for person, known, others in dealt:
+        query = Query(liked=known, liked_weights=np.ones(len(known)), disliked=np.empty(0, np.int64))
+        parts.append(ranker.evidence(query, rows, platform, without=person))
+        liked.append(np.isin(rows, others))
+        shown.append(np.isin(rows, known))
+    base, words, neighbours, linear = (np.array(part, np.float32) for part in zip(*parts, strict=True))
+    who = np.array([person for person, _, _ in dealt])
+    return Simulated(who, base, neighbours, linear, words, np.array(liked), np.array(shown))
