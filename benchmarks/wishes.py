@@ -2,7 +2,7 @@
 
 Requests over wines, films, restaurants and games (``wishes.toml``), each with the fields that would meet it: an item is
 relevant if it has one of the wanted values of every field. Beside them, "something like" the title of 60 items drawn by
-a seed, where that item is what is looked for. No interactions and no language model; ``coldstart without facets``, plain
+a seed, where that item is what is looked for. No interactions, no language model; ``coldstart without facets``, plain
 semantic search with the same encoder and TF-IDF over the same texts stand beside. The weights of facets were chosen on
 these requests (halves of them in turn), so that the figures are optimistic; the people of ``people.py`` had no part.
 
