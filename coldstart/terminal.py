@@ -25,7 +25,7 @@ LABELS: Mapping[str, str] = {
     "about": "person",
     "context": "context",
     "disliked": "dislikes",
-    "facets": "traits asked for",
+    "facets": "traits",
     "lexical": "shared words",
     "appeal": "appeal",
     "collaborative": "others' likes",
