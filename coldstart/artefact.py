@@ -11,7 +11,7 @@ import io
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,12 @@ FORMAT = 1
 FILES = ("catalogue", "vectors", "rows", "facets")
 """What a manifest names files for."""
 
+LARGE_FILES = ("codes", "cells")
+"""And what it names further ones for where the catalogue is large."""
+
+MAPPED = 64_000_000
+"""Arrays of more bytes are mapped into memory and not read; of these the size alone is checked."""
+
 _KEYS = frozenset(
     {
         *("format", "kind", "items", "catalogue", "dimension", "templates", "knowledge", "appeal"),
@@ -35,6 +41,7 @@ _KEYS = frozenset(
     }
 )
 _READS = 5
+_PART = 16_384  # rows of an array that are written at once
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -57,16 +64,44 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def read(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Return the manifest and its files. A save meanwhile may take the files away; then the new manifest's are read."""
+def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the manifest and its files: arrays from ``.npy`` files, and the bytes of others.
+
+    A save meanwhile may take the files away; then the new manifest's are read.
+    """
     for attempt in range(_READS):
         manifest = read_manifest(folder)
+        named = [what for what in LARGE_FILES if what in manifest["files"]]
         try:
-            return manifest, {what: get(folder, manifest, what) for what in FILES}
+            return manifest, {what: _opened(folder, manifest, what) for what in (*FILES, *named)}
         except BadIndex:
             if attempt == _READS - 1 or manifest == read_manifest(folder):
                 raise
     raise AssertionError
+
+
+def _opened(folder: Path, manifest: Mapping[str, Any], what: str) -> Any:
+    name = str(manifest["files"].get(what, {}).get("name", ""))
+    return array(folder, manifest, what) if name.endswith(".npy") else get(folder, manifest, what)
+
+
+def array(folder: Path, manifest: Mapping[str, Any], what: str) -> NDArray[Any]:
+    """Return the array in a file that the manifest names; a large one is mapped.
+
+    Raises:
+        BadIndex: It is missing, or isn't what the manifest says.
+    """
+    try:
+        entry = manifest["files"][what]
+        path, size = folder / entry["name"], int(entry["bytes"])
+        if size <= MAPPED:
+            found: NDArray[Any] = np.load(io.BytesIO(get(folder, manifest, what)), allow_pickle=False)
+            return found
+        if path.stat().st_size == size:
+            return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+    except (OSError, KeyError, TypeError, ValueError) as problem:
+        raise BadIndex(f"the {what} of the index in {folder} can't be read ({problem}): index again") from problem
+    raise BadIndex(f"{path} is damaged: its size isn't the manifest's; index again")
 
 
 def get(folder: Path, manifest: Mapping[str, Any], what: str) -> bytes:
@@ -108,6 +143,36 @@ def put(folder: Path, stem: str, suffix: str, data: bytes) -> dict[str, Any]:
     return {"name": name, "sha256": digest, "bytes": len(data)}
 
 
+def put_array(folder: Path, stem: str, array: NDArray[Any]) -> dict[str, Any]:
+    """Write an array in NumPy's format to a file named by its content, a part at a time; see :func:`put`."""
+    if array.nbytes <= MAPPED:
+        return put(folder, stem, ".npy", b"".join(_parts(array)))
+    temporary = folder / f"{stem}-{uuid.uuid4().hex}.tmp"
+    digest = hashlib.sha256()
+    try:
+        with temporary.open("wb") as file:
+            for part in _parts(array):
+                digest.update(part)
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+            size = file.tell()
+        name = f"{stem}-{digest.hexdigest()[:16]}.npy"
+        temporary.replace(folder / name)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return {"name": name, "sha256": digest.hexdigest(), "bytes": size}
+
+
+def _parts(array: NDArray[Any]) -> Iterator[bytes]:
+    described = np.lib.format.header_data_from_array_1_0(np.ascontiguousarray(array[:1]))
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {**described, "shape": array.shape})
+    yield head.getvalue()
+    for start in range(0, len(array), _PART):
+        yield np.ascontiguousarray(array[start : start + _PART]).tobytes()
+
+
 def replace(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole or not at all, also after a power cut."""
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
@@ -130,11 +195,4 @@ def sweep(folder: Path, *, keep: set[str]) -> None:
 
 def _is_ours(path: Path) -> bool:
     """Whether a save wrote this file, apart from the manifest."""
-    return path.name.split("-")[0] in FILES or path.name.startswith("manifest.json.")
-
-
-def npy(array: NDArray[Any]) -> bytes:
-    """Return an array in NumPy's own format."""
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
+    return path.name.split("-")[0] in (*FILES, *LARGE_FILES) or path.name.startswith("manifest.json.")

@@ -18,7 +18,7 @@ from coldstart.catalogue import Catalogue
 from coldstart.entities import Item
 from coldstart.errors import BadIndex
 from coldstart.facets import Facets
-from coldstart.index import Index, assemble, template_hash
+from coldstart.index import Index, assemble, moved, template_hash
 from coldstart.prompting import Library, Template, render
 from coldstart.rows import Progress, Rows, Store, key
 
@@ -256,7 +256,7 @@ def extended(index: Index, items: Iterable[Item], *, encoder: Encoder, library: 
             values[row] = known[said[titles[row]]] if titles[row] in said else np.nan
         likelihoods[section] = values
     facets = index.facets.of(catalogue, library, places)
-    return _updated(index, catalogue, vectors, Rows(documents, tuple(titles), likelihoods), facets)
+    return _updated(index, catalogue, vectors, Rows(documents, tuple(titles), likelihoods), facets, places)
 
 
 def read(index: Index, *, language_model: LanguageModel, library: Library) -> Index:
@@ -270,8 +270,8 @@ def read(index: Index, *, language_model: LanguageModel, library: Library) -> In
         found = language_model.likelihoods(prompts[name].written(language_model), titles)
         values[unread] = np.stack([found.total, found.tokens.astype(float)], 1)
         likelihoods[section] = values
-    rows = replace(index.rows, likelihoods=likelihoods)
-    return _updated(index, index.catalogue, index.vectors, rows, index.facets)
+    rows, same = replace(index.rows, likelihoods=likelihoods), np.arange(len(index.catalogue))
+    return _updated(index, index.catalogue, index.vectors, rows, index.facets, same)
 
 
 def reduced(index: Index, ids: Iterable[str]) -> Index:
@@ -289,10 +289,17 @@ def reduced(index: Index, ids: Iterable[str]) -> Index:
         {section: values[kept] for section, values in index.rows.likelihoods.items()},
     )
     facets = replace(index.facets, table=index.facets.table[kept])
-    return _updated(index, catalogue, index.vectors[kept], rows, facets)
+    return _updated(index, catalogue, index.vectors[kept], rows, facets, kept)
 
 
-def _updated(index: Index, catalogue: Catalogue, vectors: NDArray[np.float32], rows: Rows, facets: Facets) -> Index:
+def _updated(
+    index: Index,
+    catalogue: Catalogue,
+    vectors: NDArray[np.float32],
+    rows: Rows,
+    facets: Facets,
+    places: Sequence[int] | NDArray[np.int64],
+) -> Index:
     pending = sum(
         np.isnan(rows.likelihoods[section]).any(1).astype(np.int64) for section in index.manifest["appeal"].values()
     )
@@ -301,7 +308,7 @@ def _updated(index: Index, catalogue: Catalogue, vectors: NDArray[np.float32], r
         "items": len(catalogue),
         "pending": int(np.count_nonzero(pending)),
     }
-    return assemble(catalogue, vectors, rows, facets, manifest)
+    return moved(index, catalogue, vectors, rows, facets, manifest, places)
 
 
 def _places(previous: Index | None, catalogue: Catalogue, library: Library) -> list[int]:

@@ -36,11 +36,15 @@ SOFT = 3.0
 _ROUNDING = 1e-6  # scores come from float32 products: equal rows differ by less than this
 
 
-def standardise(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+def standardise(scores: NDArray[np.float64], counts: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
     """Return scores in standard deviations from their mean; 0 where a scorer abstained or tells nothing apart.
 
     Beyond :data:`SOFT` deviations they grow as a logarithm: where a scorer gives nearly all candidates the same, a
     few others would stand ten deviations out and drown every other scorer. The order stays.
+
+    Args:
+        scores: Shape: ``(candidates,)``.
+        counts: For how many candidates each stands; one if None. Shape: ``(candidates,)``.
 
     >>> standardise(np.array([1.0, 3.0, np.nan])).tolist()
     [-1.0, 1.0, 0.0]
@@ -48,13 +52,25 @@ def standardise(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     known = np.isfinite(scores)
     if not known.any():
         return np.zeros(len(scores))
-    mean, spread = scores[known].mean(), scores[known].std()
+    mean, spread = moments(scores[known], None if counts is None else counts[known])
     if spread <= _ROUNDING * max(1.0, abs(mean)):
         return np.zeros(len(scores))
     deviations = (np.where(known, scores, mean) - mean) / spread
     beyond = np.maximum(np.abs(deviations) - SOFT, 0.0)
     softened: NDArray[np.float64] = np.sign(deviations) * (np.minimum(np.abs(deviations), SOFT) + np.log1p(beyond))
     return softened
+
+
+def moments(scores: NDArray[np.float64], counts: NDArray[np.float64] | None = None) -> tuple[float, float]:
+    """Return the mean and the standard deviation of scores, each counting as often as said; once if None.
+
+    >>> moments(np.array([1.0, 4.0]), np.array([2.0, 1.0]))[0]
+    2.0
+    """
+    if counts is None:
+        return float(scores.mean()), float(scores.std())
+    mean = float(np.average(scores, weights=counts))
+    return mean, float(np.sqrt(np.average((scores - mean) ** 2, weights=counts)))
 
 
 def weighted_sum(
@@ -74,7 +90,10 @@ def weighted_sum(
 
 
 def settled(
-    seen: NDArray[np.float64], zero_shot: NDArray[np.float64], known: NDArray[np.float64]
+    seen: NDArray[np.float64],
+    zero_shot: NDArray[np.float64],
+    known: NDArray[np.float64],
+    counts: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return scores where some items were offered to few people, or to nobody yet. Shape: ``(candidates,)``.
 
@@ -86,15 +105,17 @@ def settled(
         seen: The full scores, meaningless where nothing is known.
         zero_shot: Scores that need no counts.
         known: How far an item is known, 0 to 1.
+        counts: For how many candidates each stands; one if None. Shape: ``(candidates,)``.
 
     >>> settled(np.array([2.0, 4.0, 9.0]), np.array([0.0, 1.0, 0.5]), np.array([1.0, 1.0, 0.0])).tolist()
     [2.0, 4.0, 3.0]
     """
-    if known.sum() < 1.0:
+    told = known if counts is None else known * counts
+    if told.sum() < 1.0:
         return np.array(zero_shot)
-    centre_seen, centre_zero = np.average(seen, weights=known), np.average(zero_shot, weights=known)
-    spread = np.average((zero_shot - centre_zero) ** 2, weights=known)
-    together = np.average((zero_shot - centre_zero) * (seen - centre_seen), weights=known)
+    centre_seen, centre_zero = np.average(seen, weights=told), np.average(zero_shot, weights=told)
+    spread = np.average((zero_shot - centre_zero) ** 2, weights=told)
+    together = np.average((zero_shot - centre_zero) * (seen - centre_seen), weights=told)
     slope = max(float(together / spread), 0.0) if spread > 0 else 0.0
     expected = centre_seen + max(slope, 1e-3) * (zero_shot - centre_zero)
     result: NDArray[np.float64] = known * seen + (1.0 - known) * expected

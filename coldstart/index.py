@@ -6,7 +6,7 @@ import gzip
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from coldstart import artefact
+from coldstart import artefact, search
 from coldstart.catalogue import Catalogue
 from coldstart.entities import Item
 from coldstart.errors import BadIndex, IndexMismatch
 from coldstart.facets import Facets
 from coldstart.prompting import Library
 from coldstart.rows import Rows
+from coldstart.search import Search
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SHRINK_MEAN = 10.0
+_WORTH_KEEPING = 500  # rows whose vectors are kept for the next scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Index:
         manifest: What made it: models, templates, with their hashes; and once it is saved, the catalogue.
         rows: What the models said of each text, for the next build.
         facets: The values that items share, as the encoder reads them.
+        coded: What was worked out already for :attr:`search`; None for nothing.
     """
 
     catalogue: Catalogue
@@ -67,12 +70,42 @@ class Index:
     manifest: Mapping[str, Any]
     rows: Rows
     facets: Facets
+    coded: Search | None = None
 
     @cached_property
     def mean(self) -> NDArray[np.float32]:
         """The vectors' mean, shrunk to zero for catalogues of a few items. Shape: ``(dimension,)``."""
-        total: NDArray[np.float64] = self.vectors.sum(0, dtype=np.float64)
-        return (total / (len(self.vectors) + _SHRINK_MEAN)).astype(np.float32)
+        return _mean(self.vectors) if self.coded is None else self.coded.mean
+
+    @cached_property
+    def search(self) -> Search:
+        """Finds the items nearest to a vector, and gives the centred vectors of some without those of all."""
+        return self.coded or Search.over(self.vectors, self.mean)
+
+    @property
+    def points(self) -> Search | NDArray[np.float32]:
+        """The centred vectors, to take some of by row."""
+        return self.search if self.is_large else self.centred
+
+    @property
+    def is_large(self) -> bool:
+        """Whether a request looks at some items only, by what is found nearest first."""
+        return len(self.vectors) > search.EXACT
+
+    def at(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the centred vectors of some rows. Shape: ``(rows, dimension)``.
+
+        Those of the two last arrays of rows are kept, since every scorer asks for them.
+        """
+        if not self.is_large or "centred" in self.__dict__:
+            return self.centred[rows]
+        kept: tuple[tuple[Any, NDArray[np.float32]], ...] = self.__dict__.get("_kept", ())
+        found = next((vectors for asked, vectors in kept if asked is rows), None)
+        if found is None:
+            found = self.search[rows]
+        if len(rows) > _WORTH_KEEPING:
+            self.__dict__["_kept"] = ((rows, found), *(one for one in kept if one[0] is not rows))[:2]
+        return found
 
     @cached_property
     def centred(self) -> NDArray[np.float32]:
@@ -110,10 +143,16 @@ class Index:
         folder.mkdir(parents=True, exist_ok=True)
         files = {
             "catalogue": artefact.put(folder, "catalogue", ".jsonl.gz", _catalogue_bytes(self.catalogue)),
-            "vectors": artefact.put(folder, "vectors", ".npy", artefact.npy(self.vectors)),
+            "vectors": artefact.put_array(folder, "vectors", self.vectors),
             "rows": artefact.put(folder, "rows", ".npz", self.rows.to_bytes()),
             "facets": artefact.put(folder, "facets", ".npz", self.facets.to_bytes()),
         }
+        if self.is_large and (arrays := self.search.arrays()) is not None:
+            cells = io.BytesIO()
+            few: dict[str, Any] = {name: array for name, array in arrays.items() if name != "codes"}
+            np.savez(cells, **few)
+            files["codes"] = artefact.put_array(folder, "codes", arrays["codes"])
+            files["cells"] = artefact.put(folder, "cells", ".npz", cells.getvalue())
         manifest = {**self.manifest, "catalogue": self.catalogue.hash, "files": files}
         artefact.replace(folder / "manifest.json", json.dumps(manifest, indent=2, sort_keys=True).encode())
         artefact.sweep(folder, keep={entry["name"] for entry in files.values()})
@@ -129,7 +168,7 @@ class Index:
         folder = Path(path)
         manifest, files = artefact.read(folder)
         catalogue = _read_catalogue(files["catalogue"], manifest, folder)
-        vectors = np.load(io.BytesIO(files["vectors"]), allow_pickle=False)
+        vectors = files["vectors"]
         rows = Rows.from_bytes(files["rows"])
         facets = Facets.from_bytes(files["facets"])
         if vectors.shape != (len(catalogue), manifest["dimension"]):
@@ -140,7 +179,11 @@ class Index:
                 f"{folder} was built with templates {manifest['templates'][:12]}, but those in use are {now[:12]}:"
                 " name the same prompts folder, or run `coldstart index` again (only changed texts are redone)"
             )
-        return assemble(catalogue, vectors, rows, facets, manifest)
+        coded = None
+        if "codes" in files and "cells" in files:
+            with np.load(io.BytesIO(files["cells"]), allow_pickle=False) as arrays:
+                coded = Search.of(vectors, {**arrays, "codes": files["codes"]})
+        return assemble(catalogue, vectors, rows, facets, manifest, coded)
 
 
 def template_hash(library: Library) -> str:
@@ -150,7 +193,12 @@ def template_hash(library: Library) -> str:
 
 
 def assemble(
-    catalogue: Catalogue, vectors: NDArray[np.float32], rows: Rows, facets: Facets, manifest: Mapping[str, Any]
+    catalogue: Catalogue,
+    vectors: NDArray[np.float32],
+    rows: Rows,
+    facets: Facets,
+    manifest: Mapping[str, Any],
+    coded: Search | None = None,
 ) -> Index:
     """Put an index together from what a build computed or a folder holds."""
     appeal = None
@@ -166,7 +214,32 @@ def assemble(
             float(manifest["knowledge"]),
             unread,
         )
-    return Index(catalogue, rows.documents, vectors, appeal, manifest, rows, facets)
+    return Index(catalogue, rows.documents, vectors, appeal, manifest, rows, facets, coded)
+
+
+def moved(
+    index: Index,
+    catalogue: Catalogue,
+    vectors: NDArray[np.float32],
+    rows: Rows,
+    facets: Facets,
+    manifest: Mapping[str, Any],
+    places: Sequence[int] | NDArray[np.int64],
+) -> Index:
+    """Return the index of a catalogue to which items came or from which some went; what is coded stays so.
+
+    Args:
+        places: Each item's row in ``index``; -1 for a new or changed one. Shape: ``(items,)``.
+    """
+    coded = None
+    if len(vectors) > search.EXACT and "search" in index.__dict__:
+        coded = index.search.moved(vectors, _mean(vectors), np.asarray(places, np.int64))
+    return assemble(catalogue, vectors, rows, facets, manifest, coded)
+
+
+def _mean(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    total: NDArray[np.float64] = vectors.sum(0, dtype=np.float64)
+    return (total / (len(vectors) + _SHRINK_MEAN)).astype(np.float32)
 
 
 def _catalogue_bytes(catalogue: Catalogue) -> bytes:

@@ -64,7 +64,7 @@ def described(
     return Asked(
         np.concatenate(features) if features else np.empty((0, EXPECTED.size)),
         found,
-        index.centred[found].astype(np.float64),
+        index.at(found).astype(np.float64),
         np.concatenate(people) if people else np.empty((0, (len(VIEWS) + 1) * index.mean.size)),
         likability.effect[found],
         likability.variance[found],
@@ -128,7 +128,7 @@ def _standings(
 def _person(query: Query, index: Index) -> NDArray[np.float64]:
     """Return what is known of the person as one vector of at most unit length, a view beside a view."""
     parts = [query.vectors.get(query.texts.get(view, "")) for view in VIEWS]
-    liked = index.centred[query.liked].mean(0) if len(query.liked) else None
+    liked = index.at(query.liked).mean(0) if len(query.liked) else None
     there = [*parts, liked if liked is None else liked / max(float(np.linalg.norm(liked)), 1e-9)]
     count = max(sum(part is not None for part in there), 1)
     nothing = np.zeros(index.mean.size)

@@ -76,7 +76,7 @@ class Reader:
         self.vectors_of([*views, *wanted])
         views = list(dict.fromkeys(views))[:_VIEWS_READ]
         self._cosines.clear()
-        if views:  # one product for all reads the items' vectors once
+        if views and not self._index.is_large:  # one product for all reads the items' vectors once
             self._cosines.update(zip(views, self._index.near(np.stack(self.vectors_of(views))), strict=True))
 
     def read(
@@ -149,8 +149,8 @@ class Reader:
         where: Mapping[str, Any] | None = None,
         exclude: Iterable[str] = (),
         candidates: Iterable[str] | None = None,
-    ) -> NDArray[np.int64]:
-        """Return the rows that may be recommended, rising. Shape: ``(rows,)``.
+    ) -> NDArray[np.bool_]:
+        """Return which rows may be recommended. Shape: ``(items,)``.
 
         What the profile names is left out, unless there are candidates; the rest is as in
         :meth:`coldstart.recommender.Recommender.recommend`.
@@ -173,7 +173,7 @@ class Reader:
         eligible[self._catalogue.rows(list(exclude))] = False
         if where is not None:
             eligible &= self._catalogue.select(where)
-        return np.flatnonzero(eligible)
+        return eligible
 
     def _stated(self, values: Sequence[str], what: str) -> tuple[list[int], tuple[str, ...], list[str]]:
         """Tell items, by id or exact title, from phrases; a word that is neither is an error."""

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from coldstart import search, shortlist
 from coldstart.entities import Part, Recommendation
 from coldstart.errors import ProfileError
-from coldstart.fusion import DEFAULT_WEIGHTS, settled, standardise, top, weighted_sum
+from coldstart.fusion import DEFAULT_WEIGHTS, moments, settled, standardise, top, weighted_sum
 from coldstart.index import Index
 from coldstart.learning.platform import Platform
 from coldstart.scoring import VIEWS, Query, Scorer, collaborative
@@ -101,6 +102,8 @@ class Ranker:
             self._facets,
             self._lexical,
         )
+        self._sampled: NDArray[np.int64] | None = None
+        self._stood: tuple[Any, shortlist.Standing] | None = None
         ids = index.catalogue.ids
         known = previous._index.catalogue.ids if previous is not None else ()
         same = len(known) if known == ids[: len(known)] else 0
@@ -113,7 +116,7 @@ class Ranker:
     @cached_property
     def appeal(self) -> Appeal | None:
         """The prior before who asks; None for an index without a language model."""
-        return None if self._index.appeal is None else Appeal(self._index.appeal, self._index.centred)
+        return None if self._index.appeal is None else Appeal(self._index.appeal, self._index.points)
 
     def score(self, query: Query, rows: NDArray[np.int64], platform: Platform | None) -> Scores:
         """Score some rows, in their order, with all but the language model.
@@ -124,19 +127,96 @@ class Ranker:
             platform: What was learned from interactions; None before any.
         """
         weights = self._weights_for(query, rows, platform)
+        learned, scorers = self._scorers(platform, weights)
+        raw = {scorer.name: scorer.score(query, rows) for scorer in scorers}
+        return self._fused(query, rows, raw, weights, learned, None)
+
+    def shortlisted(self, query: Query, allowed: NDArray[np.bool_], platform: Platform | None) -> Scores:
+        """Score the rows that may be recommended; of more than some thousands, those that may be among the best.
+
+        Scores of a short list are on the scale of all, as a sample tells it; see :mod:`coldstart.shortlist`.
+
+        Args:
+            query: What is asked.
+            allowed: Which rows may be recommended. Shape: ``(items,)``.
+            platform: What was learned from interactions; None before any.
+        """
+        count = int(np.count_nonzero(allowed))
+        if not self._index.is_large or count <= search.EXACT:
+            return self.score(query, np.flatnonzero(allowed), platform)
+        sample = self._reference(allowed)
+        weights = self._weights_for(query, sample, platform)
+        learned, scorers = self._scorers(platform, weights)
+        usual = {scorer.name: scorer.score(query, sample) for scorer in scorers}
+        told = {name: scores[np.isfinite(scores)] for name, scores in usual.items()}
+        found = shortlist.gathered(
+            self._index,
+            self._lexical,
+            self._facets,
+            query,
+            weights=weights,
+            spreads={name: moments(scores)[1] for name, scores in told.items() if len(scores)},
+            allowed=allowed,
+            standing=self._standing(learned),
+            standing_name="appeal" if learned is None else learned.name,
+        )
+        new = found[~np.isin(found, sample, assume_unique=True)]
+        rows = np.concatenate([sample, new])
+        raw = {scorer.name: np.concatenate([usual[scorer.name], scorer.score(query, new)]) for scorer in scorers}
+        gathered = np.ones(len(rows))
+        only = ~np.isin(sample, found, assume_unique=True)
+        gathered[: len(sample)][only] = (count - len(found)) / max(int(only.sum()), 1)
+        return self._fused(query, rows, raw, self._weights_for(query, rows, platform), learned, gathered)
+
+    def _scorers(
+        self, platform: Platform | None, weights: Mapping[str, float]
+    ) -> tuple[collaborative.Collaborative | None, list[Scorer]]:
         learned = collaborative.Collaborative(platform) if platform is not None and platform.likes.events else None
         anyone = learned or self.appeal
         scorers = [*self._by_words, *([anyone] if anyone else [])]
         if learned is not None:
             scorers += [made(learned) for made in collaborative.BESIDES if weights[made.name]]
-        raw = {scorer.name: scorer.score(query, rows) for scorer in scorers}
-        parts = {name: (scores, standardise(scores)) for name, scores in raw.items() if np.isfinite(scores).any()}
+        return learned, scorers
+
+    def _reference(self, allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return a sample of the rows that are allowed, rising."""
+        if self._sampled is None:
+            self._sampled = self.sample(shortlist.SAMPLE)
+        if allowed[self._sampled].all():
+            return self._sampled
+        found = np.flatnonzero(allowed)
+        order = np.argpartition(self._ties[found], shortlist.SAMPLE - 1)[: shortlist.SAMPLE]
+        rows: NDArray[np.int64] = np.sort(found[order])
+        return rows
+
+    def _standing(self, learned: collaborative.Collaborative | None) -> shortlist.Standing | None:
+        """Return how items stand with anyone; made anew when what was learned has changed."""
+        source: Any = self.appeal if learned is None else learned.platform.popularity
+        if source is None:
+            return None
+        if self._stood is None or self._stood[0] is not source:
+            values = self.appeal.prior if self.appeal and learned is None else np.log(np.maximum(source.mean, 1e-12))
+            self._stood = source, shortlist.Standing.of(values)
+        return self._stood[1]
+
+    def _fused(
+        self,
+        query: Query,
+        rows: NDArray[np.int64],
+        raw: Mapping[str, NDArray[np.float64]],
+        weights: Mapping[str, float],
+        learned: collaborative.Collaborative | None,
+        counts: NDArray[np.float64] | None,
+    ) -> Scores:
+        """Weigh raw scores; ``counts`` says for how many candidates each row stands."""
+        there = {name: scores for name, scores in raw.items() if np.isfinite(scores).any()}
+        parts = {name: (scores, standardise(scores, counts)) for name, scores in there.items()}
         fused = weighted_sum({name: scores for name, (_, scores) in parts.items()}, weights, len(rows))
         found = Scores(rows, parts, fused, weights)
         if learned is None or learned.name not in parts or not weights[learned.name]:
             return found
         everyone_saw = bool((learned.platform.known[rows] == 1.0).all())
-        return found if everyone_saw else self._with_arrivals(learned, query, found)
+        return found if everyone_saw else self._with_arrivals(learned, query, found, counts)
 
     def sample(self, count: int) -> NDArray[np.int64]:
         """Return that many rows, rising; all if there are fewer. Which items they are isn't told by their order."""
@@ -144,19 +224,25 @@ class Ranker:
             return np.arange(len(self._ties))
         return np.sort(np.argpartition(self._ties, count)[:count])
 
-    def _with_arrivals(self, learned: collaborative.Collaborative, query: Query, found: Scores) -> Scores:
+    def _with_arrivals(
+        self,
+        learned: collaborative.Collaborative,
+        query: Query,
+        found: Scores,
+        counts: NDArray[np.float64] | None,
+    ) -> Scores:
         """Score items that arrived late by words, on the scale of the others; see :func:`coldstart.fusion.settled`."""
         rows, weights, parts = found.rows, found.weights, dict(found.parts)
         by_words = {name: scores for name, (_, scores) in parts.items() if name not in _LEARNED}
         expected: list[Scorer] = [collaborative.Borrowed(learned), *([self.appeal] if self.appeal else [])]
         guesses = {scorer.name: scorer.score(query, rows) for scorer in expected}
-        guessed = {name: standardise(scores) for name, scores in guesses.items()}
+        guessed = {name: standardise(scores, counts) for name, scores in guesses.items()}
         said = weighted_sum(by_words, weights, len(rows))
         by_counts = {name: parts[name][1] for name in _LEARNED if name in parts}
         seen = said + weighted_sum(by_counts, weights, len(rows))
         zero_shot = said + weighted_sum(guessed, weights, len(rows))
         known = learned.platform.known[rows]
-        fused, late = settled(seen, zero_shot, known), known < 1.0
+        fused, late = settled(seen, zero_shot, known, counts), known < 1.0
         for name, scores in guessed.items():
             parts[name] = (np.where(late, guesses[name], np.nan), np.where(late, scores, 0.0))
         for name in by_counts.keys() - {"collaborative"}:  # nothing is known of those that came late
@@ -235,11 +321,11 @@ class Ranker:
     def warm(self, platform: Platform | None) -> None:
         """Work out what the first request would have to."""
         self._lexical.warm()
-        _ = self._index.centred, self.appeal
-        if platform is not None:
+        _ = self._index.points, self.appeal
+        if platform is not None or self._index.is_large:
             nobody = np.empty(0, np.int64)
             query = Query(liked=nobody, liked_weights=np.empty(0), disliked=nobody)
-            self.score(query, np.arange(len(self._index.catalogue)), platform)
+            self.shortlisted(query, np.ones(len(self._index.catalogue), np.bool_), platform)
 
     def best(self, scores: Scores, k: int) -> Scores:
         """Return the ``k`` best candidates, best first; all if there are fewer. An item's id decides between ties."""

@@ -775,10 +775,10 @@ class Recommender:
         profile = profile if profile is not None else Profile()
         k, language = count(k, "k", least=1), count(language, "language", least=0)
         query, notes = self._reader.read(profile, context, meanings=self._meanings)
-        rows = self._reader.eligible(query, profile, where=where, exclude=exclude, candidates=candidates)
-        scores = self._ranker.score(query, rows, self.platform)
+        eligible = self._reader.eligible(query, profile, where=where, exclude=exclude, candidates=candidates)
+        scores = self._ranker.shortlisted(query, eligible, self.platform)
         reason = ranking.fallback(query, scores)
-        why = self._why(profile, context, query, rows) if explain else None
+        why = self._why(profile, context, query, scores.rows) if explain else None
 
         def found(scores: ranking.Scores, reason: str) -> Recommendations:
             ranked = self._ranker.ranked(scores, k)
@@ -793,7 +793,7 @@ class Recommender:
                 notes=notes,
             )
 
-        if not language or not len(rows):
+        if not language or not len(scores.rows):
             yield found(scores, reason)
             return
         scores = self._ranker.best(scores, max(k, language))
@@ -820,7 +820,8 @@ class Recommender:
             UnknownItem: An id that the catalogue doesn't hold.
         """
         query, _ = self._reader.read(profile, context, describe=False)
-        return self._why(profile, context, query, self._reader.eligible(query, profile)).explained(found)
+        rows = self._ranker.shortlisted(query, self._reader.eligible(query, profile), self.platform).rows
+        return self._why(profile, context, query, rows).explained(found)
 
     def _why(self, profile: Profile, context: Context | None, query: Query, rows: NDArray[np.int64]) -> Reasons:
         asked: dict[str, Any] = {"profile": profile, "context": context, "query": query, "rows": rows}

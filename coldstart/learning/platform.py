@@ -18,6 +18,9 @@ from coldstart.learning.neighbours import Linear
 from coldstart.learning.popularity import Popularity
 from coldstart.learning.weighing import Weighing
 
+TELLING = 20_000
+"""With so many items a regression on their vectors is as good as with more."""
+
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
@@ -94,6 +97,7 @@ class Platform:
         for made_of_counts in ("known", "verdicts", "linear"):
             self.__dict__.pop(made_of_counts, None)
         self._inverses: dict[float, NDArray[np.float32]] = {}
+        self._by_item: Any = None
         self.popularity = popularity.fit(self.likes.counts, self.likes.exposed, self._words, expected=self._expected)
         if self.weighing.uses("linear"):
             _ = self.linear  # now, and not when a request waits
@@ -119,6 +123,13 @@ class Platform:
         return np.where(self.likes.people < self.likes.table.shape[0], share, 1.0)
 
     @cached_property
+    def telling(self) -> Rows | slice:
+        """The items that what is borrowed is told by: all, or as many of a large catalogue's as :data:`TELLING`."""
+        if len(self.vectors) <= TELLING:
+            return slice(None)
+        return np.sort(np.random.default_rng(0).choice(len(self.vectors), TELLING, replace=False))
+
+    @cached_property
     def verdicts(self) -> Verdicts:
         """What people said of items."""
         likes, dislikes = self.likes.table.tocoo(), self.likes.dislikes.tocoo()
@@ -129,8 +140,9 @@ class Platform:
     def inverse(self, ridge: float) -> NDArray[np.float32]:
         """Return ``(V' K V + ridge I)^-1`` over the known items. Shape: ``(dimension, dimension)``."""
         if ridge not in self._inverses:
-            weighted = self.vectors * self.known[:, None].astype(np.float32)
-            inner = self.vectors.T @ weighted + ridge * np.eye(self.vectors.shape[1], dtype=np.float32)
+            vectors = self.vectors[self.telling]
+            weighted = vectors * self.known[self.telling, None].astype(np.float32)
+            inner = vectors.T @ weighted + ridge * np.eye(vectors.shape[1], dtype=np.float32)
             self._inverses[ridge] = np.linalg.inv(inner).astype(np.float32)
         return self._inverses[ridge]
 
@@ -143,6 +155,16 @@ class Platform:
             own *= self.likes.counts / np.maximum(whole, 1.0)  # theirs have faded as the others' have
             base = base.updated(self.likes.counts - own, np.maximum(self.likes.exposed - 1.0, 0.0))
         return companions.conditional(self.likes.table, self.vectors, base.mean, given, verdicts, without=without)
+
+    def expected_of(self, rows: Rows, given: Rows, verdicts: Floats) -> Floats:
+        """Return what :meth:`expected` does, of some items alone and at their cost. Shape: ``(rows,)``."""
+        if self._by_item is None:
+            self._by_item = self.likes.table.tocsc()
+        among = np.union1d(rows, given)
+        likes, base = self._by_item[:, among].tocsr(), self.popularity.mean[among]
+        found = companions.conditional(likes, self.vectors[among], base, np.searchsorted(among, given), verdicts)
+        chances: Floats = found[np.searchsorted(among, rows)]
+        return chances
 
     def state(self) -> dict[str, Any]:
         """Return what a manifest says of it."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from coldstart.index import AppealEvidence
 from coldstart.scoring import Query
+from coldstart.search import Search
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +34,7 @@ class Appeal:
 
     name = "appeal"
 
-    def __init__(self, evidence: AppealEvidence, vectors: NDArray[np.float32] | None = None) -> None:
+    def __init__(self, evidence: AppealEvidence, vectors: Search | NDArray[np.float32] | None = None) -> None:
         self.prior = prior(evidence)
         if evidence.pending.any():
             self.prior[evidence.pending] = estimated(self.prior, evidence.pending, vectors)
@@ -55,7 +56,7 @@ def prior(evidence: AppealEvidence) -> NDArray[np.float64]:
 
 
 def estimated(
-    known: NDArray[np.float64], pending: NDArray[np.bool_], vectors: NDArray[np.float32] | None
+    known: NDArray[np.float64], pending: NDArray[np.bool_], vectors: Search | NDArray[np.float32] | None
 ) -> NDArray[np.float64]:
     """Return what the appeal of other items lets expect of those that weren't read yet: a ridge regression on vectors.
 
@@ -75,7 +76,7 @@ def estimated(
     mean = known[rows].mean()
     inner = inputs.T @ inputs + RIDGE * np.eye(inputs.shape[1])
     direction = np.linalg.solve(inner, inputs.T @ (known[rows] - mean))
-    result: NDArray[np.float64] = mean + vectors[pending] @ direction
+    result: NDArray[np.float64] = mean + vectors[np.flatnonzero(pending)] @ direction
     return result
 
 

@@ -23,6 +23,8 @@ LEAST, HALF = 0.6, 14.4
 FIRST = 20.0
 """With how many likes on the whole platform it starts to weigh: halfway to what it weighs by likes per item."""
 
+_MANY_TIMES = 8  # where there are so many times more items than are asked for, only those are looked at
+
 BESIDE_TEXT = 1.0
 """The most it weighs beside what the user says in words: who asks for something shouldn't get what everyone likes."""
 
@@ -51,7 +53,11 @@ class Collaborative:
 
     def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the log-chance of each row, <= 0."""
-        found: NDArray[np.float64] = np.log(np.maximum(self.chances(query)[rows], 1e-12))
+        if self.without < 0 and _MANY_TIMES * len(rows) < len(self.platform.vectors):
+            chances = self.platform.expected_of(rows, query.liked, query.liked_weights)
+        else:
+            chances = self.chances(query)[rows]
+        found: NDArray[np.float64] = np.log(np.maximum(chances, 1e-12))
         return found
 
 
@@ -109,11 +115,15 @@ class Borrowed:
     def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the expected chance of each row, up to a constant; abstains if nothing is known of any item."""
         platform = self._learned.platform
-        known, vectors = platform.known, platform.vectors
+        telling, vectors = platform.telling, platform.vectors
+        known = platform.known[telling]
         if known.sum() < 1.0:
             return np.full(len(rows), np.nan)
-        chances = self._learned.chances(query)
-        pulled = vectors.T @ (known * (chances - np.average(chances, weights=known))).astype(np.float32)
+        if isinstance(telling, slice):
+            chances = self._learned.chances(query)
+        else:
+            chances = platform.expected_of(telling, query.liked, query.liked_weights)
+        pulled = vectors[telling].T @ (known * (chances - np.average(chances, weights=known))).astype(np.float32)
         found: NDArray[np.float64] = (vectors[rows] @ (platform.inverse(RIDGE) @ pulled)).astype(np.float64)
         return found
 

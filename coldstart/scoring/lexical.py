@@ -22,6 +22,8 @@ _COMMON = 0.8
 
 _FEW = 20
 _FEW_WORDS = 64  # up to here, adding a word's column for each is faster than a product with all
+_MANY_TIMES = 8  # where there are so many times more items than are asked for, only those are looked at
+_POSTINGS = 60_000
 _WORD = re.compile(r"(?u)\b\w+\b")
 
 
@@ -106,17 +108,13 @@ class Lexical:
 
     def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the root of the summed cosines of each row."""
-        nothing = np.full(len(rows), np.nan)
-        said = [*query.liked_phrases, *(query.texts[view] for view in ("text",) if view in query.texts)]
-        if not (len(query.liked) or said) or not self._counted[0]:
-            return nothing
-        matrix = self._weighed[1]
-        wanted = np.asarray(query.liked_weights @ matrix[query.liked]).ravel()
-        if said:
-            wanted = wanted + np.asarray(self._said(said).sum(0)).ravel()
-        if not wanted.any():
-            return nothing
-        places = np.flatnonzero(wanted)
+        wanted = self._wanted(query)
+        if wanted is None:
+            return np.full(len(rows), np.nan)
+        places, matrix = np.flatnonzero(wanted), self._weighed[1]
+        if _MANY_TIMES * len(rows) < matrix.shape[0]:
+            few: NDArray[np.float64] = np.sqrt(np.maximum(np.asarray(matrix[rows] @ wanted).ravel(), 0.0))
+            return few
         shared = np.zeros(matrix.shape[0])
         if len(places) <= _FEW_WORDS:
             by_word = self._by_word
@@ -126,6 +124,35 @@ class Lexical:
         else:
             shared += np.asarray(matrix @ wanted).ravel()
         return np.sqrt(np.maximum(shared, 0.0))[rows]
+
+    def sharing(self, query: Query) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return rows that share the rarest of the words asked for, once each, and their scores by those words alone.
+
+        Of the words as many count, the rarest first, as :data:`_POSTINGS` occurrences let.
+        """
+        wanted = self._wanted(query)
+        if wanted is None:
+            return np.empty(0, np.int64), np.empty(0)
+        by_word, places = self._by_word, np.flatnonzero(wanted)
+        found = by_word.indptr[places + 1] - by_word.indptr[places]
+        order = np.argsort(found, kind="stable")
+        rare = places[order[np.cumsum(found[order]) <= _POSTINGS]]
+        held = [slice(by_word.indptr[place], by_word.indptr[place + 1]) for place in rare]
+        shared = np.zeros(by_word.shape[0], np.float32)
+        for place, part in zip(rare, held, strict=True):
+            shared[by_word.indices[part]] += by_word.data[part] * np.float32(wanted[place])
+        rows = np.flatnonzero(shared > 0)
+        return rows, np.sqrt(shared[rows]).astype(np.float64)
+
+    def _wanted(self, query: Query) -> NDArray[np.float64] | None:
+        """Return how much each word is asked for; None if none is. Shape: ``(words,)``."""
+        said = [*query.liked_phrases, *(query.texts[view] for view in ("text",) if view in query.texts)]
+        if not (len(query.liked) or said) or not self._counted[0]:
+            return None
+        wanted = np.asarray(query.liked_weights @ self._weighed[1][query.liked]).ravel()
+        if said:
+            wanted = wanted + np.asarray(self._said(said).sum(0)).ravel()
+        return wanted if wanted.any() else None
 
 
 def _unit(counts: Any, rarity: NDArray[np.float32]) -> Any:

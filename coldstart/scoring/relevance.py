@@ -43,8 +43,8 @@ class Said:
         if text in query.cosines:
             return query.cosines[text][rows].astype(np.float64)
         # Not a matrix product: its threads go on spinning and slow the encoder's next forward several times.
-        centred, most = self._index.centred, 2 * len(rows) > len(self._index.centred)
-        cosines = np.einsum("ij,j->i", centred if most else centred[rows], vector)  # copying many rows costs more
+        most = 2 * len(rows) > len(self._index.vectors)  # copying many rows costs more
+        cosines = np.einsum("ij,j->i", self._index.centred if most else self._index.at(rows), vector)
         result: NDArray[np.float64] = (cosines[rows] if most else cosines).astype(np.float64)
         return result
 
@@ -86,6 +86,13 @@ class Taste:
         """Return the expected liking of each row; abstains without likes."""
         if len(query.liked) + len(query.liked_phrases) == 0:
             return np.full(len(rows), np.nan)
+        direction = self.direction(query)
+        most = 2 * len(rows) > len(self._index.vectors)
+        found: NDArray[np.float32] = (self._index.centred if most else self._index.at(rows)) @ direction
+        return (found[rows] if most else found).astype(np.float64)
+
+    def direction(self, query: Query) -> NDArray[np.float32]:
+        """Return the taste of someone who likes something. Shape: ``(dimension,)``."""
         phrases = [query.vectors[phrase] for phrase in (*query.liked_phrases, *query.disliked_phrases)]
         seen = np.concatenate([query.liked, query.disliked])
         examples = _vectors(self._index, seen, phrases).astype(np.float64)
@@ -99,13 +106,11 @@ class Taste:
         )
         if len(examples) <= examples.shape[1]:
             kernel = examples @ examples.T + NOISE * np.eye(len(examples))
-            direction = examples.T @ np.linalg.solve(kernel, targets)
+            found: NDArray[np.float64] = examples.T @ np.linalg.solve(kernel, targets)
         else:
             precision = examples.T @ examples + NOISE * np.eye(examples.shape[1])
-            direction = np.linalg.solve(precision, examples.T @ targets)
-        centred, most = self._index.centred, 2 * len(rows) > len(self._index.centred)
-        found: NDArray[np.float32] = (centred if most else centred[rows]) @ direction.astype(np.float32)
-        return (found[rows] if most else found).astype(np.float64)
+            found = np.linalg.solve(precision, examples.T @ targets)
+        return found.astype(np.float32)
 
 
 class Disliked:
@@ -146,17 +151,19 @@ def closeness(
     """
     if len(weights) == 0:
         return np.full(len(rows), np.nan)
-    if 2 * len(rows) > len(index.centred) and len(rows) < len(index.centred):
-        everything = np.arange(len(index.centred))  # rows of one range are read where they lie
+    size = len(index.vectors)
+    if 2 * len(rows) > size and len(rows) < size:
+        everything = np.arange(size)  # rows of one range are read where they lie
         return closeness(index, everything, examples, phrases, weights)[rows]
     scaled = (_vectors(index, examples, phrases) * np.float32(SHARPNESS)).T
-    whole = len(rows) == len(index.centred) and bool((rows == np.arange(len(rows))).all())
+    whole = len(rows) == size and bool((rows == np.arange(len(rows))).all())
     offsets = np.log(weights / weights.sum())
     found = np.empty(len(rows))
     block = max(1, _BLOCK // len(weights))
+    vectors = index.centred if whole else index.at(rows) if 2 * len(rows) <= size else index.centred[rows]
     for start in range(0, len(rows), block):
         near = slice(start, start + block)
-        similar = index.centred[near if whole else rows[near]] @ scaled
+        similar = vectors[near] @ scaled
         # Cosines are within 1, so that no exponent passes SHARPNESS: nothing to guard against.
         found[start : start + block] = np.log(np.exp(similar) @ np.exp(offsets)) / SHARPNESS
     return found
@@ -164,4 +171,4 @@ def closeness(
 
 def _vectors(index: Index, rows: NDArray[np.int64], phrases: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Return the centred vectors of items, then of phrases. Shape: ``(rows + phrases, dimension)``."""
-    return np.concatenate([index.centred[rows], np.array(phrases, np.float32).reshape(-1, index.mean.size)])
+    return np.concatenate([index.at(rows), np.array(phrases, np.float32).reshape(-1, index.mean.size)])

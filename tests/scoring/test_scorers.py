@@ -261,7 +261,7 @@ class TestBorrowed(ScorerContract):
     silent = ()
 
     def test_where_no_item_is_known_it_abstains(self, world, query, rows):
-        nothing = SimpleNamespace(known=np.full(len(rows), 0.01), vectors=world.index.centred)
+        nothing = SimpleNamespace(known=np.full(len(rows), 0.01), vectors=world.index.centred, telling=slice(None))
         assert np.isnan(Borrowed(Collaborative(nothing)).score(query, rows)).all()
 
     def test_it_is_the_ridge_regression_of_chances_on_vectors(self, world, query, rows):
