@@ -83,15 +83,13 @@ class Facets:
         Args:
             places: The row here of each item that was there before; -1 for others.
         """
-        names = {name: column for column, name in enumerate(self.names)}
-        new = [row for row, place in enumerate(places) if place < 0]
-        said = [[name for name in _said(catalogue, library, row) if name in names] for row in new]
-        before = self.table[np.maximum(np.asarray(places, np.int64), 0)]
-        if not new:
-            return Facets(self.names, self.texts, self.vectors, before)
-        order = np.argsort(np.concatenate([np.flatnonzero(np.asarray(places) >= 0), new]), kind="stable")
-        known = before[np.flatnonzero(np.asarray(places) >= 0)]
-        table = sparse.vstack([known, _table(said, self.names)], format="csr")[order]
+        there = np.asarray(places, np.int64)
+        kept, new = np.flatnonzero(there >= 0), np.flatnonzero(there < 0)
+        table = self.table[there[kept]]
+        if len(new):
+            arrived = _table([_said(catalogue, library, int(row)) for row in new], self.names)
+            order = np.argsort(np.concatenate([kept, new]), kind="stable")
+            table = sparse.vstack([table, arrived], format="csr")[order]
         return Facets(self.names, self.texts, self.vectors, table)
 
     def to_bytes(self) -> bytes:
