@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
 
+    from coldstart.bert import Bert
+
 Progress = Callable[[int], None]
 """Called with the number of texts just done."""
 
@@ -29,7 +31,8 @@ class Encoder:
     """A sentence-transformers model that maps texts to unit vectors.
 
     Texts are sorted by length and batched by a budget of tokens, so that little is spent on padding; equal
-    texts are encoded once. Models that tell queries from documents (E5, BGE) get their own prefixes.
+    texts are encoded once. Models that tell queries from documents (E5, BGE) get their own prefixes. Models of BERT's
+    architecture are read by :mod:`coldstart.bert`, others, and those that PEFT has wrapped, by sentence-transformers.
 
     Attributes:
         hash: Of the weights, an adapter's change included.
@@ -52,6 +55,7 @@ class Encoder:
         self.base = base or self
         self.adapter = adapter
         self._prompts = {role: _prompt(model.prompts or {}, names) for role, names in _ROLES.items()}
+        self._packed = _packed(self.model)
 
     @classmethod
     def load(cls, resolved: ResolvedModel, *, device: str = "cpu", dtype: str = "float32") -> Encoder:
@@ -152,10 +156,19 @@ class Encoder:
         with torch.inference_mode():
             features: dict[str, Any] = self.model.preprocess(texts, prompt=prompt)
             features = {k: v.to(self.model.device) if hasattr(v, "to") else v for k, v in features.items()}
-            embeddings = self.model(features)["sentence_embedding"].float()
+            if self._packed is not None:
+                embeddings = self._packed.vectors(features)
+            else:
+                embeddings = self.model(features)["sentence_embedding"].float()
             unit = torch.nn.functional.normalize(embeddings, dim=1)
         result: NDArray[np.float32] = unit.cpu().numpy()
         return result
+
+
+def _packed(model: SentenceTransformer) -> Bert | None:
+    from coldstart.bert import Bert  # which needs torch
+
+    return Bert.of(model)
 
 
 def _prompt(prompts: Mapping[str, str | None], names: Sequence[str]) -> str | None:

@@ -50,15 +50,16 @@ def standardise(scores: NDArray[np.float64], counts: NDArray[np.float64] | None 
     [-1.0, 1.0, 0.0]
     """
     known = np.isfinite(scores)
-    if not known.any():
+    told = scores if known.all() else scores[known]
+    if not len(told):
         return np.zeros(len(scores))
-    mean, spread = moments(scores[known], None if counts is None else counts[known])
+    mean, spread = moments(told, None if counts is None else counts[known])
     if spread <= _ROUNDING * max(1.0, abs(mean)):
         return np.zeros(len(scores))
-    deviations = (np.where(known, scores, mean) - mean) / spread
-    beyond = np.maximum(np.abs(deviations) - SOFT, 0.0)
-    softened: NDArray[np.float64] = np.sign(deviations) * (np.minimum(np.abs(deviations), SOFT) + np.log1p(beyond))
-    return softened
+    deviations: NDArray[np.float64] = ((scores if told is scores else np.where(known, scores, mean)) - mean) / spread
+    far = np.flatnonzero(np.abs(deviations) > SOFT)
+    deviations[far] = np.sign(deviations[far]) * (SOFT + np.log1p(np.abs(deviations[far]) - SOFT))
+    return deviations
 
 
 def moments(scores: NDArray[np.float64], counts: NDArray[np.float64] | None = None) -> tuple[float, float]:

@@ -30,7 +30,8 @@ class Query:
         texts: What the user or the product said, by view.
         vectors: Centred unit vectors of ``texts``, and of the phrases under their own text. Shape: ``(dimension,)``.
         said: The unit vectors of the same texts and phrases, not centred. Shape: ``(dimension,)``.
-        cosines: With every row, of those ``texts`` for which they are known already. Shape: ``(items,)``.
+        cosines: With every row, of those ``texts`` for which they are known; scorers add what they work out.
+            Shape: ``(items,)``.
         description: The whole task description, for the language model.
     """
 
@@ -42,7 +43,7 @@ class Query:
     texts: Mapping[str, str] = field(default_factory=dict)
     vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     said: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-    cosines: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    cosines: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     description: str = ""
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from coldstart.index import Index
 from coldstart.scoring import Query
+from coldstart.scoring.relevance import cosines
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +35,7 @@ class Faceted:
     name = "facets"
 
     def __init__(self, index: Index) -> None:
-        self._facets, self._vectors = index.facets, index.vectors
+        self._index, self._facets = index, index.facets
 
     @cached_property
     def _centred(self) -> NDArray[np.float32]:
@@ -66,10 +67,13 @@ class Faceted:
         """
         if "text" not in query.texts or not len(self._facets) or not len(rows):
             return 1.0
-        vector, most = query.said[query.texts["text"]], 2 * len(rows) > len(self._vectors)
-        items = self._vectors if most else self._vectors[rows]
-        closest = np.einsum("ij,j->i", items, vector)
-        ahead = np.einsum("ij,j->i", self._facets.vectors, vector).max() - (closest[rows] if most else closest).max()
+        text = query.texts["text"]
+        vector, vectors = query.said[text], self._index.vectors
+        if text in query.cosines or 2 * len(rows) > len(vectors):
+            items = self._index.plainly(cosines(self._index, query, text), vector)[rows]
+        else:
+            items = np.einsum("ij,j->i", vectors[rows], vector)
+        ahead = np.einsum("ij,j->i", self._facets.vectors, vector).max() - items.max()
         return float(1.0 / (1.0 + np.exp(-(ahead - NAMED) / BLUR)))
 
     def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:

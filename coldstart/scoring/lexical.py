@@ -88,18 +88,16 @@ class Lexical:
         """The items' vectors of words, a column beside a column."""
         return self._weighed[1].tocsc()
 
-    def _said(self, texts: Sequence[str]) -> Any:
-        """Return texts as sparse unit vectors of the catalogue's words. Shape: ``(texts, words)``."""
-        columns = self._counted[0]
-        cells = [
-            (row, columns[word], count)
-            for row, text in enumerate(texts)
-            for word, count in Counter(_WORD.findall(text.lower())).items()
-            if word in columns
-        ]
-        rows, places, counts = zip(*cells, strict=True) if cells else ((), (), ())
-        size = (len(texts), len(columns))
-        return _unit(sparse.csr_matrix((np.array(counts, np.float32), (rows, places)), shape=size), self._weighed[0])
+    def _said(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the sum of texts as unit vectors of the catalogue's words. Shape: ``(words,)``."""
+        columns, rarity = self._counted[0], self._weighed[0]
+        total = np.zeros(len(columns))
+        for text in texts:
+            counts = Counter(columns[word] for word in _WORD.findall(text.lower()) if word in columns)
+            places = np.fromiter(counts, np.int64, len(counts))
+            weights = (1 + np.log(np.fromiter(counts.values(), np.float64, len(counts)))) * rarity[places]
+            total[places] += weights / (np.linalg.norm(weights) or 1.0)
+        return total
 
     def warm(self) -> None:
         """Count and weigh the words now, not when the first request comes."""
@@ -149,9 +147,9 @@ class Lexical:
         said = [*query.liked_phrases, *(query.texts[view] for view in ("text",) if view in query.texts)]
         if not (len(query.liked) or said) or not self._counted[0]:
             return None
-        wanted = np.asarray(query.liked_weights @ self._weighed[1][query.liked]).ravel()
-        if said:
-            wanted = wanted + np.asarray(self._said(said).sum(0)).ravel()
+        wanted = self._said(said)
+        if len(query.liked):
+            wanted += np.asarray(query.liked_weights @ self._weighed[1][query.liked]).ravel()
         return wanted if wanted.any() else None
 
 

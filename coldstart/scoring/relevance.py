@@ -40,13 +40,10 @@ class Said:
         vector = query.vectors.get(text)
         if vector is None:
             return np.full(len(rows), np.nan)
-        if text in query.cosines:
-            return query.cosines[text][rows].astype(np.float64)
-        # Not a matrix product: its threads go on spinning and slow the encoder's next forward several times.
-        most = 2 * len(rows) > len(self._index.vectors)  # copying many rows costs more
-        cosines = np.einsum("ij,j->i", self._index.centred if most else self._index.at(rows), vector)
-        result: NDArray[np.float64] = (cosines[rows] if most else cosines).astype(np.float64)
-        return result
+        if text in query.cosines or 2 * len(rows) > len(self._index.vectors):  # copying many rows costs more
+            return cosines(self._index, query, text)[rows].astype(np.float64)
+        few: NDArray[np.float64] = np.einsum("ij,j->i", self._index.at(rows), vector).astype(np.float64)
+        return few
 
 
 class Liked:
@@ -133,6 +130,18 @@ class Disliked:
         bad = closeness(self._index, rows, query.disliked, phrases, weights)
         good = self._liked.score(query, rows)
         return np.minimum(0.0, np.where(np.isnan(good), 0.0, good) - bad)
+
+
+def cosines(index: Index, query: Query, text: str) -> NDArray[np.float32]:
+    """Return a text's cosines with all items, worked out once a request. Shape: ``(items,)``.
+
+    Args:
+        text: One of the query's.
+    """
+    if text not in query.cosines:
+        # Not a matrix product: its threads go on spinning and slow the encoder's next forward several times.
+        query.cosines[text] = np.einsum("ij,j->i", index.centred, query.vectors[text])
+    return query.cosines[text]
 
 
 def closeness(

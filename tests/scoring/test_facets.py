@@ -115,6 +115,10 @@ class Scored:
             else:
                 setattr(self, name, (text,))
             self.said[text] = encode([text])[0]
+        self.cosines = {text: self.vectors @ vector for text, vector in self.said.items()}
+
+    def plainly(self, near, _):
+        return near
 
     def score(self):
         return Faceted(self).score(self, np.arange(self.facets.table.shape[0]))

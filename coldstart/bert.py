@@ -1,0 +1,134 @@
+"""BERT's arithmetic on packed tokens: some short texts behind each other, without padding, masks or hooks.
+
+The same vectors as sentence-transformers', up to rounding, at the rate of the matrix products: attention's three
+projections are one product, all texts stand in one matrix, and only attention itself tells them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_POOLED = ("mean", "cls")
+
+
+class Bert:
+    """A forward pass over the weights of a sentence-transformers model whose transformer is a ``BertModel``.
+
+    The projections' weights are held a second time, side by side; all others are read where the model has them.
+
+    Args:
+        model: The model. Its weights must not change in place.
+    """
+
+    def __init__(self, model: Any) -> None:
+        inner, self._pooling = model[0].auto_model, model[1].pooling_mode
+        self._embeddings = inner.embeddings
+        self._heads = int(inner.config.num_attention_heads)
+        self._epsilon = float(inner.config.layer_norm_eps)
+        self._layers = [(_joined(layer.attention.self), layer) for layer in inner.encoder.layer]
+
+    @classmethod
+    def of(cls, model: Any) -> Bert | None:
+        """Return the forward pass of a model; None for one that isn't plainly BERT's, or not in 32-bit floats."""
+        from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+        from transformers import BertModel
+
+        modules = list(model)
+        if [type(each) for each in modules[:2]] != [Transformer, Pooling]:
+            return None
+        inner, pooling = getattr(modules[0], "auto_model", None), modules[1]
+        if type(inner) is not BertModel or any(type(each) is not Normalize for each in modules[2:]):
+            return None
+        config = inner.config
+        plain = (
+            config.hidden_act == "gelu"
+            and not config.is_decoder
+            and getattr(config, "position_embedding_type", "absolute") == "absolute"
+            and pooling.pooling_mode in _POOLED
+            and pooling.include_prompt
+            and all(type(each) is torch.nn.Linear and each.bias is not None for each in _linears(inner))
+            and all(each.dtype == torch.float32 for each in inner.parameters())
+        )
+        return cls(model) if plain else None
+
+    def vectors(self, features: Mapping[str, Any]) -> Tensor:
+        """Return the pooled vectors of texts, not normalised. Shape: ``(texts, dimension)``.
+
+        Args:
+            features: As the model's own ``preprocess`` gives them.
+        """
+        mask = features["attention_mask"].bool()
+        lengths = mask.sum(1)
+        order = torch.argsort(lengths, stable=True)
+        mask, sizes = mask[order], lengths[order].tolist()
+        types = features.get("token_type_ids")
+        state = self._embedded(
+            features["input_ids"][order][mask],
+            torch.cat([torch.arange(size, device=mask.device) for size in sizes]),
+            None if types is None else types[order][mask],
+        )
+        groups = list(_groups(sizes))
+        for projection, layer in self._layers:
+            state = self._block(state, groups, projection, layer)
+        pooled = [self._pooled(state[there].view(count, size, -1)) for there, count, size in groups]
+        found = torch.empty(len(sizes), state.shape[1], device=state.device)
+        found[order] = torch.cat(pooled)
+        return found
+
+    def _embedded(self, ids: Tensor, places: Tensor, types: Tensor | None) -> Tensor:
+        said = self._embeddings
+        kinds = said.token_type_embeddings.weight
+        state = said.word_embeddings.weight[ids] + (kinds[0] if types is None else kinds[types])
+        state += said.position_embeddings.weight[places]
+        return self._normed(state, said.LayerNorm)
+
+    def _block(
+        self, state: Tensor, groups: list[tuple[slice, int, int]], projection: tuple[Tensor, Tensor], layer: Any
+    ) -> Tensor:
+        width = state.shape[1]
+        projected = torch.addmm(projection[1], state, projection[0])
+        seen = torch.empty_like(state)
+        for there, count, size in groups:
+            parts = projected[there].view(count, size, 3, self._heads, width // self._heads).permute(2, 0, 3, 1, 4)
+            found = functional.scaled_dot_product_attention(parts[0], parts[1], parts[2])
+            seen[there] = found.transpose(1, 2).reshape(count * size, width)
+        out, wide, narrow = layer.attention.output, layer.intermediate.dense, layer.output
+        state = self._normed(functional.linear(seen, out.dense.weight, out.dense.bias).add_(state), out.LayerNorm)
+        hidden = functional.gelu(functional.linear(state, wide.weight, wide.bias))
+        ended = functional.linear(hidden, narrow.dense.weight, narrow.dense.bias).add_(state)
+        return self._normed(ended, narrow.LayerNorm)
+
+    def _normed(self, state: Tensor, norm: Any) -> Tensor:
+        return functional.layer_norm(state, (state.shape[1],), norm.weight, norm.bias, self._epsilon)
+
+    def _pooled(self, states: Tensor) -> Tensor:
+        """Return one vector a text. Shapes: ``(texts, tokens, width)`` to ``(texts, width)``."""
+        return states.mean(1) if self._pooling == "mean" else states[:, 0]
+
+
+def _groups(sizes: list[int]) -> Iterator[tuple[slice, int, int]]:
+    """Yield where texts of one length stand among all tokens, how many they are and how long; lengths rise."""
+    start = 0
+    for size, same in groupby(sizes):
+        count = sum(1 for _ in same)
+        yield slice(start, start + count * size), count, size
+        start += count * size
+
+
+def _joined(attention: Any) -> tuple[Tensor, Tensor]:
+    """Return the projections to queries, keys and values as one. Shapes: ``(width, 3 x width)``, ``(3 x width,)``."""
+    parts = (attention.query, attention.key, attention.value)
+    with torch.no_grad():
+        weight = torch.cat([part.weight for part in parts]).t().contiguous()
+        return weight, torch.cat([part.bias for part in parts])
+
+
+def _linears(model: Any) -> list[Any]:
+    parts = ("query", "key", "value", "dense")
+    return [part for name, part in model.encoder.named_modules() if name.rpartition(".")[2] in parts]
