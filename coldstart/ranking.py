@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from coldstart.entities import Part, Recommendation
 from coldstart.errors import ProfileError
 from coldstart.fusion import DEFAULT_WEIGHTS, moments, settled, standardise, top, weighted_sum
 from coldstart.index import Index
+from coldstart.learning.neighbours import Linear
 from coldstart.learning.platform import Platform
 from coldstart.scoring import VIEWS, Query, Scorer, collaborative
 from coldstart.scoring.appeal import Appeal, earned_weight
@@ -36,7 +37,7 @@ FEW = 5.0
 BESIDE_FACETS = 0.35
 """What of their weight a text as a whole and shared words keep where facets tell what the text asks for."""
 
-_LEARNED = ("collaborative", *(scorer.name for scorer in collaborative.BESIDES))
+_LEARNED = ("collaborative", *collaborative.BESIDES)
 _WORDS = ("liked", "taste", "lexical", "disliked")
 
 _NOT_PERSONAL = frozenset({"appeal", "collaborative", "borrowed"})
@@ -175,7 +176,7 @@ class Ranker:
         anyone = learned or self.appeal
         scorers = [*self._by_words, *([anyone] if anyone else [])]
         if learned is not None:
-            scorers += [made(learned) for made in collaborative.BESIDES if weights[made.name]]
+            scorers += [collaborative.Beside(name, learned) for name in collaborative.BESIDES if weights[name]]
         return learned, scorers
 
     def _reference(self, allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -259,9 +260,9 @@ class Ranker:
         if platform is None or not likes:
             return weights
         chosen = platform.weighing.at(likes)
-        for made in collaborative.BESIDES:
-            if made.name not in self.given:
-                weights[made.name] = chosen[made.name] * weights["collaborative"]
+        for name in collaborative.BESIDES:
+            if name not in self.given:
+                weights[name] = chosen[name] * weights["collaborative"]
         for name in _WORDS:
             if name not in self.given:
                 weights[name] *= chosen["words"]
@@ -296,7 +297,7 @@ class Ranker:
         return weights
 
     def evidence(
-        self, query: Query, rows: NDArray[np.int64], platform: Platform, *, without: int
+        self, query: Query, rows: NDArray[np.int64], platform: Platform, models: Sequence[Linear], *, without: int
     ) -> tuple[NDArray[np.float64], ...]:
         """Return what each kind of evidence says of rows to a person of the platform as if they had just come.
 
@@ -304,18 +305,22 @@ class Ranker:
             query: What is known of them: items that they like.
             rows: Rows of the catalogue.
             platform: Theirs, as it would be without them.
+            models: Linear models of who likes what on it.
             without: Their row among its people.
 
         Returns:
-            What others like, and words, with their usual weights; the neighbours and the linear model with the weight
+            What others like, and words, with their usual weights; the neighbours and each linear model with the weight
             of what others like. Shape of each: ``(rows,)``.
         """
         weights = self._usual(query, rows, platform)
         learned = collaborative.Collaborative(platform, without=without)
         words = {scorer.name: standardise(scorer.score(query, rows)) for scorer in self._by_words}
-        counting = weights["collaborative"]
-        besides = [counting * standardise(made(learned).score(query, rows)) for made in collaborative.BESIDES]
-        base = counting * standardise(learned.score(query, rows))
+        told = [
+            learned.score(query, rows),
+            collaborative.Beside("neighbours", learned).score(query, rows),
+            *(model.score(query.liked, without=without)[rows] for model in models),
+        ]
+        base, *besides = (weights["collaborative"] * standardise(scores) for scores in told)
         return base, weighted_sum(words, weights, len(rows)), *besides
 
     def warm(self, platform: Platform | None) -> None:

@@ -403,7 +403,7 @@ class Recommender:
         if self.platform is None:
             return Weighing()
         if force or self.platform.unweighed:
-            self.platform.weighing = simulating.weighed(self._ranker, self.platform, people=people, seed=seed)
+            self.platform.weigh(simulating.weighed(self._ranker, self.platform, people=people, seed=seed))
         return self.platform.weighing
 
     def remember(self, path: str | os.PathLike[str]) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from coldstart.learning import weighing
+from coldstart.learning.neighbours import PENALTY, Linear
 from coldstart.learning.platform import Platform
 from coldstart.learning.weighing import Simulated, Weighing
 from coldstart.ranking import Ranker
@@ -28,23 +31,25 @@ def weighed(ranker: Ranker, platform: Platform, *, people: int = PEOPLE, seed: i
         people: How many at most, for each number of likes.
         seed: Of the draw of people and of their likes.
     """
-    found = []
+    simulated = {}
+    models = [Linear(platform.likes.table, penalty=penalty) for penalty in weighing.PENALTIES]
     for likes in weighing.ANCHORS:
         dealt = weighing.deal(platform.likes.table, likes, people=people, seed=seed)
         if len({person for person, _, _ in dealt}) >= weighing.FEWEST:
-            found.append(weighing.choose(likes, _simulated(ranker, platform, dealt)))
-    return Weighing(tuple(found), int(platform.likes.table.nnz))
+            simulated[likes] = _simulated(ranker, platform, models, dealt)
+    chosen, penalty = weighing.choose(simulated) if simulated else ((), PENALTY)
+    return Weighing(chosen, int(platform.likes.table.nnz), penalty)
 
 
-def _simulated(ranker: Ranker, platform: Platform, dealt: weighing.Dealt) -> Simulated:
+def _simulated(ranker: Ranker, platform: Platform, models: Sequence[Linear], dealt: weighing.Dealt) -> Simulated:
     counts = np.asarray(platform.likes.table.sum(0)).ravel()
     rows = np.sort(np.argsort(-counts, kind="stable")[:MOST]).astype(np.int64)
     parts, liked, shown = [], [], []
     for person, known, others in dealt:
         query = Query(liked=known, liked_weights=np.ones(len(known)), disliked=np.empty(0, np.int64))
-        parts.append(ranker.evidence(query, rows, platform, without=person))
+        parts.append(ranker.evidence(query, rows, platform, models, without=person))
         liked.append(np.isin(rows, others))
         shown.append(np.isin(rows, known))
-    base, words, neighbours, linear = (np.array(part, np.float32) for part in zip(*parts, strict=True))
+    base, words, neighbours, *linear = (np.array(part, np.float32) for part in zip(*parts, strict=True))
     who = np.array([person for person, _, _ in dealt])
-    return Simulated(who, base, neighbours, linear, words, np.array(liked), np.array(shown))
+    return Simulated(who, base, neighbours, np.stack(linear), words, np.array(liked), np.array(shown))

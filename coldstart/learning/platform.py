@@ -102,6 +102,13 @@ class Platform:
         if self.weighing.uses("linear"):
             _ = self.linear  # now, and not when a request waits
 
+    def weigh(self, weighing: Weighing) -> None:
+        """Use these weights from now on."""
+        self.weighing = weighing
+        self.__dict__.pop("linear", None)
+        if weighing.uses("linear"):
+            _ = self.linear
+
     @property
     def unweighed(self) -> bool:
         """Whether the platform has twice the likes that its weights were chosen with."""
@@ -110,7 +117,7 @@ class Platform:
     @cached_property
     def linear(self) -> Linear:
         """A linear item-item model of who likes what."""
-        return Linear(self.likes.table)
+        return Linear(self.likes.table, penalty=self.weighing.penalty)
 
     @cached_property
     def known(self) -> Floats:

@@ -9,7 +9,8 @@ and their mean by exponential weights (Dalalyan & Tsybakov 2008) is taken,
 where ``t`` is the usual standard error of a gain, and ``p`` favours the shipped weights and those near them: without
 evidence little moves. What that is worth is judged by cross-fitting, half of the people choosing and the other half
 judging, and the weights go from the shipped ones only as far as it is likelier that this helps than that it harms: not
-at all where the judges lost by it.
+at all where the judges lost by it. The penalty of the linear model is chosen with them, for all numbers of likes at
+once: that with the greatest evidence, the sum above without its ``w``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.special import logsumexp, ndtr
+
+from coldstart.learning.neighbours import PENALTY
 
 Floats = NDArray[np.floating]
 Dealt = Sequence[tuple[int, NDArray[np.int64], NDArray[np.int64]]]
@@ -33,13 +36,21 @@ NAMES = ("neighbours", "linear", "words")
 SHIPPED = (0.0, 0.0, 1.0)
 """The weights before anything is learned."""
 
-GRID = tuple(product((0.0, 0.07, 0.15, 0.3), (0.0, 0.07, 0.15, 0.3, 0.6), (1.0, 0.5, 1.5)))
+GRID = tuple(product((0.0, 0.1, 0.3), (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 4.0), (1.0, 0.5, 1.5)))
+"""With the last of its weights the linear model decides nearly alone."""
+
+PENALTIES = (100.0, 300.0, 1000.0, 3000.0)
+"""Among these that of the linear model is chosen: Steck's range for data of very different size."""
 
 STAYING = 0.5
 """How likely the shipped weights are before any evidence."""
 
 NEAR = 0.15
-"""At what distance from the shipped weights others are a third as likely beforehand; a step of words counts as much."""
+"""At what weight a model is a third as likely beforehand as at none, with a tail that reaches models alone; a step of
+words counts as much."""
+
+TAIL = 1.5
+"""How fast what is likely beforehand falls with a weight, as a power: heavy, since on some data one model is all."""
 
 ANCHORS = (1, 5, 15)
 """For how many known likes weights are chosen; between, they are interpolated in the logarithm of one more."""
@@ -50,7 +61,7 @@ FEWEST = 20
 DEPTH = 10
 _DRAWS = 3
 _POOL = 60  # what is among so many first at no corner of the grid is among the first ten nowhere in it, or hardly
-_CORNERS = tuple(product((0.0, 0.3), (0.0, 0.6), (0.5, 1.5)))
+_CORNERS = tuple(product((0.0, 0.3), (0.0, 0.6, 4.0), (0.5, 1.5)))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -61,7 +72,7 @@ class Simulated:
         who: Which person each is; the same person may be simulated with other likes. Shape: ``(people,)``.
         base: What counts in any case: what others like. Shape: ``(people, items)``.
         neighbours: With the weight of what others like. Shape: ``(people, items)``.
-        linear: The same.
+        linear: The same, by each of :data:`PENALTIES`. Shape: ``(penalties, people, items)``.
         words: With its usual weights.
         liked: What they turn out to like. Shape: ``(people, items)``.
         shown: What is known that they like, and isn't ranked. Shape: ``(people, items)``.
@@ -113,10 +124,12 @@ class Weighing:
     Attributes:
         chosen: By rising number of likes; may be empty.
         likes: How many likes the platform had.
+        penalty: Of the linear model.
     """
 
     chosen: tuple[Chosen, ...] = ()
     likes: int = 0
+    penalty: float = PENALTY
 
     def at(self, likes: float) -> dict[str, float]:
         """Return the weights for someone of whom that many likes are known; the shipped ones for none."""
@@ -131,7 +144,7 @@ class Weighing:
     def state(self) -> dict[str, Any]:
         """Return it as plain values; see :meth:`of`."""
         chosen = [{**{name: getattr(one, name) for name in Chosen.__slots__}} for one in self.chosen]
-        return {"likes": self.likes, "chosen": chosen}
+        return {"likes": self.likes, "chosen": chosen, "penalty": self.penalty}
 
     @classmethod
     def of(cls, state: Mapping[str, Any] | None) -> Weighing:
@@ -145,35 +158,68 @@ class Weighing:
             found = tuple(Chosen(**{**one, "weights": tuple(map(float, one["weights"]))}) for one in told["chosen"])
             if any(len(one.weights) != len(NAMES) or not np.isfinite(one.weights).all() for one in found):
                 raise ValueError("a weight is missing or isn't finite")
-            return cls(found, int(told["likes"]))
+            penalty = float(told.get("penalty", PENALTY))
+            if not 0.0 < penalty < np.inf:
+                raise ValueError(f"a penalty of {penalty!r}, expected a number > 0")
+            return cls(found, int(told["likes"]), penalty)
         except (KeyError, TypeError, AttributeError) as problem:
             raise ValueError(f"no weighing: {problem!r}") from problem
 
 
-def choose(likes: int, people: Simulated) -> Chosen:
-    """Return the weights for people of whom that many likes are known.
+def choose(people: Mapping[int, Simulated]) -> tuple[tuple[Chosen, ...], float]:
+    """Return the weights for people of whom so many likes are known, and the penalty of the linear model.
 
     Args:
-        likes: How many.
-        people: Simulated people, in an order that says nothing of them.
+        people: Simulated people by how many of their likes are shown.
     """
-    quality = _by_person(people.who, _each(people, np.array(GRID)))
-    gains = quality - quality[:, [GRID.index(SHIPPED)]]
-    first = np.arange(len(gains)) % 2 == 0
-    tried = np.array([SHIPPED, _mean(gains[first]), _mean(gains[~first])])
-    judged = _by_person(people.who, _each(people, tried))
-    gained = np.where(first, judged[:, 2], judged[:, 1]) - judged[:, 0]
+    grid = np.array(GRID)
+    gains = [np.stack([_gains(one, at, grid) for at in range(len(PENALTIES))]) for one in people.values()]
+    first = [np.unique(one.who) % 2 == 0 for one in people.values()]
+    best, *halves = (
+        _penalty([some[:, among] for some, among in zip(gains, chosen, strict=True)])
+        for chosen in ([np.ones_like(half) for half in first], first, [~half for half in first])
+    )
+    found = []
+    for (likes, one), some, half in zip(people.items(), gains, first, strict=True):
+        means = [_mean(some[at, among]) for at, among in zip(halves, (half, ~half), strict=True)]
+        judged = [_gains(one, at, mean[None])[:, 0] for at, mean in zip(halves, means, strict=True)]
+        found.append(_settled(likes, _mean(some[best]), np.where(half, judged[1], judged[0])))
+    return tuple(found), PENALTIES[best]
+
+
+def _settled(likes: int, weights: Floats, gained: Floats) -> Chosen:
+    """Go from the shipped weights as far towards others as what judges gained by such allows."""
     gain, error = float(gained.mean()), float(gained.std() / np.sqrt(len(gained)))
     share = max(0.0, 2.0 * float(ndtr(gain / error)) - 1.0) if error > 0 else 0.0
     shipped = np.array(SHIPPED)
-    weights = shipped + share * (_mean(gains) - shipped)
-    judged_so = round(gain, 5), round(error, 5), round(share, 4)
-    return Chosen(likes, tuple(np.round(weights, 4).tolist()), len(gains), *judged_so)
+    weights = np.round(shipped + share * (weights - shipped), 4)
+    return Chosen(likes, tuple(weights.tolist()), len(gained), round(gain, 5), round(error, 5), round(share, 4))
 
 
-def _each(people: Simulated, grid: Floats) -> Floats:
+def _gains(people: Simulated, penalty: int, grid: Floats) -> Floats:
+    """Return what each person gains in NDCG@10 over the shipped weights. Shape: ``(people, grid)``."""
+    tried = np.vstack([SHIPPED, grid])
+    quality = _by_person(people.who, _each(people, penalty, tried))
+    return np.asarray(quality[:, 1:] - quality[:, :1])
+
+
+def _penalty(gains: Sequence[Floats]) -> int:
+    """Return which penalty has the greatest evidence, over all numbers of known likes.
+
+    Args:
+        gains: For each number. Shape: ``(penalties, people, grid)``.
+    """
+    evidence = np.zeros(len(PENALTIES))
+    for some in gains:
+        if some.shape[1]:
+            usual = _usual_error(np.concatenate(some, axis=1))
+            evidence += [float(logsumexp(_prior() + one.mean(0) / usual)) for one in some]
+    return int(evidence.argmax())
+
+
+def _each(people: Simulated, penalty: int, grid: Floats) -> Floats:
     """Return each simulated person's NDCG@10 by each weights of a grid. Shape: ``(simulated, grid)``."""
-    return np.array([_one(people, place, grid) for place in range(len(people.who))])
+    return np.array([_one(people, penalty, place, grid) for place in range(len(people.who))])
 
 
 def _by_person(who: NDArray[np.int64], values: Floats) -> Floats:
@@ -184,25 +230,35 @@ def _by_person(who: NDArray[np.int64], values: Floats) -> Floats:
     return np.asarray(found / np.bincount(place)[:, None])
 
 
-def _mean(gains: Floats) -> Floats:
-    """Return the mean of the grid by exponential weights. Shape: ``(3,)``."""
-    grid, shipped = np.array(GRID), np.array(SHIPPED)
-    distance = np.abs(grid - shipped) @ np.array([1.0, 1.0, 2.0 * NEAR])
-    prior = np.exp(-distance / NEAR)
+def _prior() -> Floats:
+    """Return how likely each weights of the grid are beforehand, as a logarithm. Shape: ``(grid,)``."""
+    grid = np.array(GRID)
+    prior = np.exp(-2.0 * np.abs(grid[:, 2] - 1.0)) / np.prod(1.0 + grid[:, :2] / NEAR, axis=1) ** TAIL
     prior[GRID.index(SHIPPED)] = 0.0
     prior *= (1.0 - STAYING) / prior.sum()
     prior[GRID.index(SHIPPED)] = STAYING
+    return np.asarray(np.log(prior))
+
+
+def _usual_error(gains: Floats) -> float:
+    """Return the usual standard error of a gain; 1 where none of the grid changes anything."""
     error = gains.std(0) / np.sqrt(len(gains))
-    usual = float(np.median(error[error > 0])) if (error > 0).any() else 1.0
-    odds = np.log(prior) + gains.mean(0) / usual
+    return float(np.median(error[error > 0])) if (error > 0).any() else 1.0
+
+
+def _mean(gains: Floats) -> Floats:
+    """Return the mean of the grid by exponential weights; the shipped ones without people. Shape: ``(3,)``."""
+    if not len(gains):
+        return np.array(SHIPPED)
+    odds = _prior() + gains.mean(0) / _usual_error(gains)
     share = np.exp(odds - odds.max())
-    return np.asarray((share / share.sum()) @ grid)
+    return np.asarray((share / share.sum()) @ np.array(GRID))
 
 
-def _one(people: Simulated, place: int, grid: Floats) -> Floats:
+def _one(people: Simulated, penalty: int, place: int, grid: Floats) -> Floats:
     """Return one person's NDCG@10 by each weights of a grid. Shape: ``(grid,)``."""
     base, liked, shown = people.base[place], people.liked[place], people.shown[place]
-    parts = np.stack([people.neighbours[place], people.linear[place], people.words[place]])
+    parts = np.stack([people.neighbours[place], people.linear[penalty, place], people.words[place]])
     pool: set[int] = set()
     for weights in _CORNERS:
         scores = np.where(shown, -np.inf, base + np.array(weights) @ parts)
@@ -210,7 +266,9 @@ def _one(people: Simulated, place: int, grid: Floats) -> Floats:
     rows = np.array(sorted(pool), np.int64)
     rows = rows[~shown[rows]]
     scores = base[rows] + grid @ parts[:, rows]
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :DEPTH]
+    best = np.argpartition(-scores, min(DEPTH, scores.shape[1] - 1), axis=1)[:, :DEPTH]
+    inner = np.argsort(-np.take_along_axis(scores, best, 1), axis=1, kind="stable")
+    order = np.take_along_axis(best, inner, 1)
     discounts = 1.0 / np.log2(np.arange(2, DEPTH + 2))
     found = liked[rows][order] @ discounts[: order.shape[1]]
     ideal = discounts[: max(1, min(int(liked.sum()), DEPTH))].sum()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coldstart.learning.companions import MOST as MOST_LIKES
 from coldstart.learning.neighbours import alike
 from coldstart.learning.platform import Platform
 from coldstart.scoring import Query
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+Rows = NDArray[np.int64]
 
 FULL_WEIGHT = 20.0
 """The weight it comes to where many likes were seen, in units of the other scorers' standard deviations."""
@@ -61,40 +61,31 @@ class Collaborative:
         return found
 
 
-class Neighbours:
-    """How alike an item is to what the person likes, by who likes both (see :mod:`coldstart.learning.neighbours`)."""
+BESIDES: Mapping[str, Callable[[Platform, Rows, int], NDArray[np.float64]]] = {
+    "neighbours": lambda platform, given, without: alike(platform.likes.table, given, without=without),
+    "linear": lambda platform, given, without: platform.linear.score(given, without=without),
+}
+"""Item-item models of what a person likes, without one of the people (see :mod:`coldstart.learning.neighbours`)."""
 
-    name = "neighbours"
 
-    def __init__(self, learned: Collaborative) -> None:
-        self._learned = learned
+class Beside:
+    """An item-item model that counts beside :class:`Collaborative` where the platform's own people say so.
+
+    Args:
+        name: One of :data:`BESIDES`.
+        learned: Of whose platform.
+    """
+
+    def __init__(self, name: str, learned: Collaborative) -> None:
+        self.name, self._learned = name, learned
 
     def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the summed similarity of each row, >= 0; abstains without likes."""
+        """Return what it makes of each row; abstains without likes, and on what it doesn't hold."""
         given = query.liked[-MOST_LIKES:]
         if not len(given):
             return np.full(len(rows), np.nan)
-        return alike(self._learned.platform.likes.table, given, without=self._learned.without)[rows]
+        return BESIDES[self.name](self._learned.platform, given, self._learned.without)[rows]
 
-
-class Linearly:
-    """What a linear item-item model makes of the person's likes (see :class:`coldstart.learning.neighbours.Linear`)."""
-
-    name = "linear"
-
-    def __init__(self, learned: Collaborative) -> None:
-        self._learned = learned
-
-    def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return each row's score; abstains on what few like, and without likes."""
-        given = query.liked[-MOST_LIKES:]
-        if not len(given):
-            return np.full(len(rows), np.nan)
-        return self._learned.platform.linear.score(given, without=self._learned.without)[rows]
-
-
-BESIDES: tuple[type[Neighbours] | type[Linearly], ...] = (Neighbours, Linearly)
-"""Scorers that count beside :class:`Collaborative` where the platform's own people say so."""
 
 RIDGE = 5.0
 """The penalty of the regression of chances on vectors, in units of one item's squared length."""
