@@ -164,6 +164,11 @@ class Client:
         path = f"/v1/onboarding/sessions/{_quoted(session)}/suggestions"
         return dict(self._call("POST", path, {"k": k, "explain": explain}))
 
+    def reasons(self, session: str, *, k: int = 12) -> dict[str, list[dict[str, Any]]]:
+        """Return why each item of a session's list is there, by its id."""
+        path = f"/v1/onboarding/sessions/{_quoted(session)}/reasons"
+        return dict(self._call("POST", path, {"k": k})["reasons"])
+
     def put_items(self, items: Iterable[Item]) -> tuple[int, int]:
         """Create or replace items; return how many were created and how many replaced. 500 at once are all or none."""
         created = replaced = 0

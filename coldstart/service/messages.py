@@ -227,7 +227,8 @@ class ShownBody(Message):
     """How much to show."""
 
     k: Annotated[int, Field(ge=0, le=200), _WHOLE] = Field(12, description="How many items; 0 for the question alone.")
-    explain: bool = Field(False, description="Tell why each item is there.")
+    explain: bool = Field(False, description="Tell why each item is there; /reasons tells it later.")
+    question: bool = Field(True, description="Plan the next question; false for the list alone, which is there sooner.")
 
 
 class SessionBody(ShownBody):
@@ -293,7 +294,10 @@ class Shelf(Message):
 
 
 class Session(Message):
-    """Where a session stands: what to ask next, null if nothing is worth it (``ending`` says why), and the list."""
+    """Where a session stands: what to ask next, and the list.
+
+    The question is null if nothing is worth asking, and then ``ending`` says why, or if none was asked for.
+    """
 
     session_id: str
     expires: float
@@ -302,6 +306,18 @@ class Session(Message):
     ending: str
     recommendation_id: str | None
     shelves: list[Shelf]
+
+
+class WhyBody(Message):
+    """How much of a session's list to explain."""
+
+    k: Annotated[int, Field(ge=1, le=200), _WHOLE] = Field(12, description="As for the list itself.")
+
+
+class Why(Message):
+    """Why each item of a session's list is there, by its id."""
+
+    reasons: dict[str, list[Reason]]
 
 
 class EventBody(Message):

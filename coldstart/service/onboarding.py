@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from coldstart.entities import Profile
-from coldstart.onboarding import Dialogue, Suggestions
+from coldstart.onboarding import Dialogue, Onboarding, Suggestions
 from coldstart.service import messages as m
 from coldstart.service.problems import Refused
 from coldstart.service.ranking import EMPTY, why
@@ -59,6 +59,23 @@ async def suggestions(request: Request, tenant: Asker, session_id: PathId, body:
     return await _told(request, tenant, session_id, *_there(found, session_id), body)
 
 
+@router.post("/sessions/{session_id}/reasons", summary="Tell why the items of a session's list are there")
+async def reasons(request: Request, tenant: Asker, session_id: PathId, body: m.WhyBody) -> m.Why:
+    """Return what stood the test, for the list as it is now: a page shows its list first, and asks this behind it."""
+    service = service_of(request)
+    found = await asyncio.to_thread(service.sessions.get, tenant.id, session_id)
+    dialogue, _ = _there(found, session_id)
+    if tenant.recommender is None:
+        raise Refused(409, EMPTY)
+
+    def work() -> m.Why:
+        asking = tenant.onboarding()
+        return m.Why(reasons=_reasons(asking, dialogue, asking.suggestions(dialogue, k=body.k)))
+
+    told: m.Why = await awaited(request, service.executor.submit(work))
+    return told
+
+
 def _there(found: tuple[Dialogue, float] | None, id_: str) -> tuple[Dialogue, float]:
     if found is None:
         raise Refused(404, f"no session has the id {id_!r}, or it has expired: POST /v1/onboarding/sessions starts one")
@@ -84,19 +101,13 @@ def _made(
 ) -> tuple[m.Session, Given | None]:
     """Plan and rank, on the executor's thread; return the answer and what the log of lists keeps of it."""
     asking = tenant.onboarding()
-    question, ending = asking.question(dialogue), ""
-    if question is None:
-        ending = asking.ending(dialogue)
+    question = asking.question(dialogue) if body.question else None
+    ending = asking.ending(dialogue) if body.question and question is None else ""
     shelves: list[m.Shelf] = []
     given = None
     if body.k:
         found = asking.suggestions(dialogue, k=body.k)
-        reasons: dict[str, Any] = {}
-        if body.explain:
-            listed = [one.recommendation for one in found]
-            explained = asking.recommender.explained(listed, asking.profile(dialogue))
-            reasons = {one.id: why(one) for one in explained}
-        shelves = _shelves(found, reasons)
+        shelves = _shelves(found, _reasons(asking, dialogue, found) if body.explain else {})
         given = _given(tenant, found)
     told = m.Session(
         session_id=id_,
@@ -108,6 +119,12 @@ def _made(
         shelves=shelves,
     )
     return told, given
+
+
+def _reasons(asking: Onboarding, dialogue: Dialogue, found: Suggestions) -> dict[str, Any]:
+    listed = [one.recommendation for one in found]
+    explained = asking.recommender.explained(listed, asking.profile(dialogue))
+    return {one.id: why(one) for one in explained}
 
 
 def _shelves(found: Suggestions, reasons: dict[str, Any]) -> list[m.Shelf]:

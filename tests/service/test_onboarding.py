@@ -63,6 +63,21 @@ def test_a_session_is_the_engines_dialogue(call, service):
     assert all(one["attributes"]["sort"] for shelf in told["shelves"] for one in shelf["items"])
 
 
+def test_a_list_alone_is_the_same_and_its_question_and_reasons_come_behind_it(call):
+    whole = call("", {"profile": SMOKY, "k": 8, "explain": True}).json()
+    told = call("", {"profile": SMOKY, "k": 8, "question": False}).json()
+    assert told["question"] is None
+    assert told["ending"] == ""
+    shown = [one for shelf in told["shelves"] for one in shelf["items"]]
+    expected = [one for shelf in whole["shelves"] for one in shelf["items"]]
+    assert [one["id"] for one in shown] == [one["id"] for one in expected]
+    path = f"/{told['session_id']}"
+    assert call(f"{path}/suggestions", {"k": 0}).json()["question"] == whole["question"]
+    reasons = call(f"{path}/reasons", {"k": 8}).json()["reasons"]
+    assert reasons == {one["id"]: one["reasons"] for one in expected}
+    assert call(f"{path}/reasons", {"k": 0}).status_code == 422
+
+
 def test_an_answer_told_again_changes_nothing_and_another_replaces_it(call):
     told = call("", {"profile": SMOKY}).json()
     path, question = f"/{told['session_id']}/answers", told["question"]["id"]
@@ -86,7 +101,7 @@ def test_what_is_not_for_someone_is_shown_no_more(call):
 
 def test_sessions_are_the_tenants_own(call):
     id_ = call("", {}).json()["session_id"]
-    for path in ("answers", "suggestions"):
+    for path in ("answers", "suggestions", "reasons"):
         body = {"question_id": "text", "value": "honey"} if path == "answers" else {}
         assert call(f"/{id_}/{path}", body, key="other").status_code == 404
         assert call(f"/{id_}/{path}", body).status_code == 200

@@ -5,7 +5,7 @@
   const $ = (id) => document.getElementById(id);
   const kinds = document.body.dataset.kinds;
   const facts = JSON.parse(document.body.dataset.facts);
-  let session = null, repeat = null, busy = false;
+  let session = null, repeat = null, busy = false, turn = 0;
 
   const make = (tag, properties = {}, ...children) => {
     const node = Object.assign(document.createElement(tag), properties);
@@ -20,7 +20,7 @@
     try {
       answer = await fetch(API + path, {
         method: "POST", headers: { "Content-Type": "application/json" }, signal: stop.signal,
-        body: JSON.stringify({ k: SHOWN, explain: true, ...body }),
+        body: JSON.stringify({ k: SHOWN, ...body }),
       });
     } catch {
       throw new Error(navigator.onLine ? "The service doesn't answer." : "You are offline.");
@@ -42,10 +42,12 @@
     throw new Error(problem.detail || "Something went wrong.");
   }
 
-  /* One request at a time: buttons wait, the list keeps its place, and what failed can be tried again. */
+  /* One answer at a time: buttons wait, the list keeps its place, and what failed can be tried again. The list comes
+     first; the next question and the reasons come behind it, unless another answer overtakes them. */
   async function run(path, body, shown) {
     if (busy) return;
     busy = true;
+    turn += 1;
     repeat = () => run(path, body, shown);
     $("notice").hidden = true;
     $("welcome").hidden = true;
@@ -55,14 +57,15 @@
     for (const button of document.querySelectorAll("main button")) button.disabled = true;
     const slow = setTimeout(() => notice(`Still reading ${kinds} for you…`, false), SLOW);
     try {
-      session = await call(path, body);
+      session = await call(path, { ...body, question: false });
       $("notice").hidden = true;
       show(session);
       $("live").textContent = `The list has changed: ${count(session)} ${kinds}.`;
       if (shown) shown();
+      follow(turn);
     } catch (problem) {
       notice(problem.message, true);
-      if (session) show(session);
+      if (session) { show(session); if (!session.planned) follow(turn); }
       else { $("welcome").hidden = false; $("session").hidden = true; $("list").replaceChildren(); }
     } finally {
       clearTimeout(slow);
@@ -70,6 +73,24 @@
       $("list").setAttribute("aria-busy", "false");
       for (const button of document.querySelectorAll("main button")) button.disabled = false;
       ready();
+    }
+  }
+
+  async function follow(mine) {
+    try {
+      const told = await call(`/${session.session_id}/suggestions`, { k: 0 });
+      if (mine !== turn) return;
+      session.question = told.question;
+      session.planned = true;
+      ask(session);
+      const { reasons } = await call(`/${session.session_id}/reasons`, {});
+      if (mine !== turn) return;
+      for (const shelf of session.shelves) for (const item of shelf.items) item.reasons = reasons[item.id];
+      for (const place of document.querySelectorAll(".why")) why(place, reasons[place.dataset.id]);
+    } catch (problem) {
+      if (mine !== turn) return;
+      repeat = () => { $("notice").hidden = true; follow(mine); };
+      notice(problem.message, true);
     }
   }
 
@@ -110,10 +131,10 @@
     const words = known.map((value) => (Array.isArray(value) ? value.slice(0, 3).join(", ") : String(value))).join(" · ");
     const node = make("li", { className: "card" }, make("h3", { textContent: item.title || item.id }));
     if (words) node.append(make("p", { className: "facts", textContent: words }));
-    const reasons = [...new Set((item.reasons || []).map((reason) => reason.sentence))].slice(0, 2);
-    if (reasons.length) {
-      node.append(make("ul", { className: "why" }, ...reasons.map((text) => make("li", { textContent: text }))));
-    }
+    const reasons = make("ul", { className: "why" });
+    reasons.dataset.id = item.id;
+    why(reasons, item.reasons);
+    node.append(reasons);
     const verdicts = make("div", { className: "verdict" });
     for (const [value, label] of [["like", "I like it"], ["dislike", "Not for me"]]) {
       const button = make("button", { type: "button", className: "small", textContent: label });
@@ -125,6 +146,11 @@
     return node;
   }
 
+  function why(place, reasons) {
+    const said = [...new Set((reasons || []).map((reason) => reason.sentence))].slice(0, 2);
+    place.replaceChildren(...said.map((text) => make("li", { textContent: text })));
+  }
+
   const escaped = (id) => id.replaceAll("%", "%25").replaceAll("|", "%7C").replaceAll("=", "%3D");
 
   function answer(question, value, shown) {
@@ -134,6 +160,10 @@
   function ask(told) {
     const form = $("answer"), question = told.question;
     form.replaceChildren();
+    if (!told.planned) {
+      $("prompt").textContent = "Looking for what to ask next…";
+      return;
+    }
     if (!question) {
       $("count").textContent = "";
       $("prompt").textContent = "That's all we need";
@@ -191,6 +221,7 @@
   $("retry").addEventListener("click", () => { if (repeat) repeat(); });
   $("again").addEventListener("click", () => {
     session = null;
+    turn += 1;
     $("list").replaceChildren();
     $("notice").hidden = true;
     $("session").hidden = true;
