@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import threading
 import time
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coldstart import building
+from coldstart import artefact, building
 from coldstart.catalogue import Catalogue
 from coldstart.encoding import Encoder
 from coldstart.entities import Context, Interaction, Item, Profile
@@ -20,6 +21,8 @@ from coldstart.executor import Executor
 from coldstart.generation import LanguageModel
 from coldstart.index import Index
 from coldstart.learning.meanings import Meanings
+from coldstart.learning.platform import Platform
+from coldstart.learning.weighing import Weighing
 from coldstart.onboarding import Onboarding
 from coldstart.prompting import Library
 from coldstart.recommender import Recommender
@@ -114,6 +117,8 @@ class Tenant:
         self._changing, self._saving = threading.Lock(), threading.Lock()
         self._told: list[Interaction] = []
         self._telling = threading.Lock()
+        self._erased = 0
+        self._weights = folder.with_name(f"{folder.name}.weights.json")
 
     def prepare(self, requests: Sequence[tuple[Profile, Context | None]]) -> None:
         """Encode what waiting requests say together; on the executor's thread."""
@@ -178,6 +183,8 @@ class Tenant:
                 meanings=self.engine.meanings.told,
                 now=self._clock(),
             )
+            if made.platform is not None:
+                _use_weights(made.platform, self._kept_weights())
         made.warm()
         self.recommender, self.stale = made, False
 
@@ -304,9 +311,50 @@ class Tenant:
                 self.recommender = made
         return True
 
+    @property
+    def unweighed(self) -> bool:
+        """Whether there is enough new data to choose weights by."""
+        return (
+            self.recommender is not None
+            and (platform := self.recommender.platform) is not None
+            and (platform.unweighed)
+        )
+
+    def weigh(self) -> bool:
+        """Choose weights by simulated cold start on the tenant's own people, and keep them; return whether it was done.
+
+        It takes seconds, on a copy; requests, events and changes go on meanwhile. If a user was erased meanwhile, who
+        may have had a part in it, nothing comes of it.
+        """
+        current, erased = self.recommender, self._erased
+        if current is None or not self.unweighed:
+            return False
+        chosen = _copied(current).weigh()
+        with self._changing:
+            current = self.recommender
+            if self._erased != erased or current is None or current.platform is None:
+                return False
+            made = _copied(current)
+            assert made.platform is not None  # noqa: S101 - it was looked at above
+            _use_weights(made.platform, chosen)
+            artefact.replace(self._weights, json.dumps(chosen.state()).encode())
+            self.recommender = made
+        return True
+
+    def _kept_weights(self) -> Weighing:
+        try:
+            return Weighing.of(json.loads(self._weights.read_bytes()))
+        except FileNotFoundError:
+            return Weighing()
+        except (ValueError, OSError) as problem:
+            log.warning("tenant %s: its weights are chosen anew: %s", self.id, problem)
+            return Weighing()
+
     def erase(self, user: str) -> dict[str, int]:
         """Commit that a user is gone, and take back all that was learned from them."""
         with self._changing:
+            self._erased += 1
+            self._weights.unlink(missing_ok=True)  # first: they mustn't outlive the user, whenever we are killed
             gone = self._storage.erase_user(self.id, user)
             with self._telling:
                 self._told = [event for event in self._told if event.user != user]
@@ -427,6 +475,13 @@ class Tenant:
             if self.saved <= version:
                 index.save(self.folder)
                 self.saved, self.kept = version, self._clock()
+
+
+def _use_weights(platform: Platform, weighing: Weighing) -> None:
+    """Let a platform that isn't asked yet go by weights, with all that they need."""
+    platform.weighing = weighing
+    if weighing.uses("linear"):
+        _ = platform.linear  # now, and not when a request waits
 
 
 def _copied(recommender: Recommender) -> Recommender:

@@ -16,6 +16,9 @@ log = logging.getLogger("coldstart.service")
 QUIET = 2.0
 """Seconds without a change of the items after which the language model reads the new ones."""
 
+_LOOK = 5.0
+"""Seconds after which it is looked whether there is enough new data to choose weights by."""
+
 _RETRY = 30.0
 
 
@@ -66,7 +69,7 @@ class Tenants:
         """Open all tenants, and begin to work behind the requests."""
         for row in self._storage.tenants():
             self.get(row["id"])
-        for name, run in (("learning", self._learning), ("reading", self._reading)):
+        for name, run in (("learning", self._learning), ("weighing", self._weighing), ("reading", self._reading)):
             thread = threading.Thread(target=self._guarded, args=(run,), name=f"coldstart-{name}", daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -99,6 +102,21 @@ class Tenants:
             for tenant in self:
                 tenant.learn()
             self._stopping.wait(max(0.05, 4 * (time.monotonic() - start)))  # a fifth of one core at most
+
+    def _weighing(self) -> None:
+        pause = _LOOK
+        while not self._stopping.wait(pause):
+            start = time.monotonic()
+            for tenant in self:
+                self._weigh(tenant)
+            pause = max(_LOOK, 20 * (time.monotonic() - start))  # a twentieth of one core at most
+
+    def _weigh(self, tenant: Tenant) -> None:
+        try:
+            tenant.weigh()
+        except Exception:
+            if not self._stopping.is_set():
+                log.exception("tenant %s: no weights could be chosen; tried again later", tenant.id)
 
     def _reading(self) -> None:
         while not self._stopping.wait(0.5):

@@ -161,3 +161,46 @@ def test_erasing_a_user_takes_back_what_was_and_what_would_be_counted(start, sto
     running.learn()
     assert running.recommender.learned["events"] == 2
     assert running.recommender.learned["people"] == 2
+
+
+@pytest.fixture
+def crowd(storage):
+    """Thirty people who like one half of the items each."""
+    likes = [Event(f"e{who}-{n}", f"u{who}", f"t{2 * n + who % 2:02d}", "like", None, 5.0) for who in range(30)
+             for n in range(6)]  # fmt: skip
+    return storage.add_events("shop", likes)
+
+
+@pytest.mark.usefixtures("crowd")
+def test_weights_are_chosen_beside_the_requests_once_there_is_new_data_and_outlive_a_restart(start):
+    running = start()
+    before = running.recommender
+    assert running.unweighed
+    assert running.weigh()
+    assert before.platform.weighing.likes == 0
+    chosen = running.recommender.platform.weighing
+    assert chosen.likes == 180
+    assert [one.likes for one in chosen.chosen] == [1]
+    assert not running.weigh()
+    assert start().recommender.platform.weighing == chosen
+    running._weights.write_text("{")
+    assert start().unweighed
+
+
+@pytest.mark.usefixtures("crowd")
+def test_weights_dont_outlive_a_user_who_had_a_part_in_them(start, monkeypatch):
+    running = start()
+    weigh = type(running.recommender).weigh
+
+    def erased_meanwhile(self):
+        running.erase("u1")
+        return weigh(self)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(type(running.recommender), "weigh", erased_meanwhile)
+        assert not running.weigh()
+    assert running.recommender.platform.weighing.likes == 0
+    assert running.weigh()
+    running.erase("u2")
+    assert running.recommender.platform.weighing.likes == 0
+    assert start().unweighed
