@@ -96,7 +96,7 @@ class Running:
             while not client.ready():
                 if not Path(f"/proc/{self.pid}").exists() or time.monotonic() - start > patience:
                     raise RuntimeError(f"the service isn't ready:\n{self.log()[-3000:]}")
-                time.sleep(0.01)
+                time.sleep(0.01 if time.monotonic() - start < 5.0 else 0.2)  # what takes long isn't to be held up
         return time.monotonic() - start
 
     def kill(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import random
@@ -57,6 +59,44 @@ def test_the_client_does_what_the_service_does(client, running, teas):
     assert refused.value.errors[0]["field"] == "k"
     with Client(running.url, "cs_0") as stranger, pytest.raises(ServiceError, match="unknown or was revoked"):
         stranger.recommend()
+
+
+HUGE = 100 * 2**20
+
+
+@only_sqlite
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize(
+    ("body", "statuses"),
+    [
+        (b" " * HUGE, {413}),
+        (iter([b" " * 2**20] * 100), {413}),
+        (b'{"a":' * 100_000, {400}),
+        (b"[" * 200_000 + b"]" * 200_000, {400}),
+        (b'{"profile": {"text": "a\\u0000b"}}', {422}),
+        (b'{"profile": {"text": "a\0b"}}', {400}),
+        (b'{"profile": {"text": "\\ud800"}}', {422}),
+        (b'{"profile": {"attributes": {"a": NaN}}}', {400}),
+        (b'{"profile": {"attributes": {"a": -Infinity}}}', {400}),
+        (b'{"k": -1}', {422}),
+        (b'{"k": 1e308}', {422}),
+        (b'{"user_id": "\'; DROP TABLE items; --", "context": {"{{ 7 * 7 }}": "{% x %}"}}', {200, 422}),
+    ],
+    ids=["100 MB", "100 MB in parts", "deep objects", "deep lists", "NUL", "raw NUL", "surrogate", "NaN", "infinity",
+         "negative", "k beyond", "SQL and templates"],
+)  # fmt: skip
+def test_bad_bodies_are_refused_over_the_wire_and_it_goes_on(running, body, statuses):
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
+    headers = {"Authorization": f"Bearer {running.key}", "Content-Type": "application/json"}
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it needn't read all of what it refuses
+        connection.request("POST", "/v1/recommend", body, headers)
+    answer = connection.getresponse()
+    told = json.loads(answer.read())
+    connection.close()
+    assert answer.status in statuses
+    assert answer.status == 200 or told["detail"]
+    with running.client() as client:
+        assert client.ready()
 
 
 @only_sqlite
