@@ -41,7 +41,7 @@ from coldstart.prompting import Library
 from coldstart.querying import Reader, count
 from coldstart.ranking import Ranker
 from coldstart.reasons import Reasons, Traits
-from coldstart.refining import gate, lora, questions, refinement, registry
+from coldstart.refining import gate, lora, questions, refinement, registry, watching
 from coldstart.refining.lora import Adapter, Shape
 from coldstart.refining.refinement import Refinement
 from coldstart.refining.schedule import LANGUAGE, Schedule
@@ -442,6 +442,7 @@ class Recommender:
         schedule: Schedule | None = None,
         shape: Shape | None = None,
         hold: bool = False,
+        tensorboard: str | os.PathLike[str] | None = None,
         progress: Progress | None = None,
     ) -> Refinement:
         """Train an adapter of the bi-encoder on what people liked, in minutes, and keep it if it ranks better.
@@ -461,6 +462,7 @@ class Recommender:
             shape: What learns; rank 16 in the upper half of the blocks if None.
             hold: Keep an adapter that is let through with the index, but let the index there stay without it: for the
                 index of a service that runs, which promotes it when it is told to.
+            tensorboard: A folder for the curves of training, which TensorBoard shows; no curves if None.
             progress: Called as the work goes on.
 
         Raises:
@@ -475,15 +477,16 @@ class Recommender:
         told: dict[str, Any] = refinement.manifest(lesson, shape, schedule, self.library.hash())
         if len(lesson.judges) < gate.FEWEST:
             return Refinement(self, False, "", gate.unasked(lesson.judges), None, told)
-        adapter, done = refinement.trained(
-            self.index,
-            self.encoder.base,
-            lesson,
-            shape=shape,
-            schedule=schedule,
-            checkpoint=None if path is None else Path(path) / registry.FOLDER / "training.pt",
-            progress=progress,
-        )
+        with watching.board(tensorboard) as board:
+            adapter, done = refinement.trained(
+                self.index,
+                self.encoder.base,
+                lesson,
+                shape=shape,
+                schedule=schedule,
+                checkpoint=None if path is None else Path(path) / registry.FOLDER / "training.pt",
+                told=watching.Watch("training", schedule.every, progress=progress, board=board),
+            )
         if adapter is None:
             return Refinement(self, False, "", gate.unasked(lesson.judges), done, told)
         present = self._without(user.id for user in lesson.judges)
@@ -519,6 +522,7 @@ class Recommender:
         schedule: Schedule | None = None,
         shape: Shape | None = None,
         hold: bool = False,
+        tensorboard: str | os.PathLike[str] | None = None,
         progress: Progress | None = None,
     ) -> Refinement:
         """Train an adapter of the language model on yes and no, in minutes, and keep it if it tells them better apart.
@@ -537,6 +541,7 @@ class Recommender:
             schedule: How long and how fast; three passes in a quarter of an hour at most if None.
             shape: What learns; rank 8 in the upper half of the blocks if None.
             hold: Keep an adapter that is let through, but let the index there stay without it.
+            tensorboard: As :meth:`refine` takes it.
             progress: Called as the work goes on.
 
         Raises:
@@ -558,15 +563,16 @@ class Recommender:
         told = tutoring.manifest(taught, judges, shape, schedule, self.library.hash())
         if len(judges) < gate.FEWEST or len({one.liked for one in judges}) < 2:
             return Refinement(self, False, "", gate.unasked(()), None, told)
-        adapter, done, verdict = answering.taught(
-            model,
-            taught,
-            judges,
-            shape=shape,
-            schedule=schedule,
-            checkpoint=None if path is None else Path(path) / registry.FOLDER / "tutoring.pt",
-            progress=progress,
-        )
+        with watching.board(tensorboard) as board:
+            adapter, done, verdict = answering.taught(
+                model,
+                taught,
+                judges,
+                shape=shape,
+                schedule=schedule,
+                checkpoint=None if path is None else Path(path) / registry.FOLDER / "tutoring.pt",
+                told=watching.Watch("tutoring", schedule.every, progress=progress, board=board),
+            )
         if adapter is None or not verdict.better:
             return Refinement(self, False, "", verdict, done, told)
         adapter = replace(adapter, told={**told, **verdict.told()})

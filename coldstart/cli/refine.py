@@ -28,6 +28,7 @@ from coldstart.cli.options import FILE, FOLDER, as_json, encoding_option, prompt
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="The largest learning rate: 5e-4 and 3e-4.")
 @click.option("--rank", type=click.IntRange(min=1), help="Of each weight's change: 16 and 8.")
 @click.option("--hold", is_flag=True, help="Keep the adapter, but don't use it yet: for a service's index.")
+@click.option("--tensorboard", type=FOLDER, help="Write the curves of training there, for TensorBoard.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--device", default="cpu", show_default=True, help='A torch device: "cpu", "cuda", "mps".')
 @prompts_option
@@ -44,6 +45,7 @@ def refine(
     rate: float | None,
     rank: int | None,
     hold: bool,
+    tensorboard: Path | None,
     seed: int,
     device: str,
     prompts: tuple[Path, ...],
@@ -70,6 +72,7 @@ def refine(
         **{name: value for name, value in given.items() if value is not None},
     )
     how: dict[str, Any] = {"profiles": profiles, "path": folder, "schedule": schedule, "hold": hold}
+    how["tensorboard"] = tensorboard
     if rank is not None:
         how["shape"] = Shape(rank=rank, alpha=2 * rank)
     with bars() as progress:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,9 +29,7 @@ from coldstart.refining.schedule import LANGUAGE, Schedule, Trained
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from coldstart.rows import Progress
-
-log = logging.getLogger(__name__)
+    from coldstart.refining.loop import Told
 
 SHAPE = Shape(rank=8, alpha=16, upper=0.5)
 
@@ -91,7 +88,7 @@ def taught(
     shape: Shape = SHAPE,
     schedule: Schedule = LANGUAGE,
     checkpoint: Path | None = None,
-    progress: Progress | None = None,
+    told: Told | None = None,
 ) -> tuple[Adapter | None, Trained, Verdict]:
     """Train an adapter of a language model; None if the judges' answers became no likelier after any step.
 
@@ -103,7 +100,7 @@ def taught(
         shape: What learns.
         schedule: How long and how fast.
         checkpoint: Where it is kept how far training is.
-        progress: Called as the work goes on.
+        told: Hears how each step went.
 
     Returns:
         With how the judges' questions are told apart before and after: see :func:`judged`.
@@ -129,16 +126,7 @@ def taught(
     present = _scores(module, held_out)
     work = loop.Work(module, schedule.steps(len(rows)), draw, ask, lambda part: len(part[0]))
     device = next(wrapped.parameters()).device.type
-    hashed, before = hashlib.sha256(key.encode()).hexdigest(), 0
-
-    def told(step: int, steps: int, loss: float, check: float) -> None:
-        nonlocal before
-        if progress is not None:
-            progress("tutoring", step - before, steps)
-        if step % schedule.every == 0:
-            log.info("step %d of %d: loss %.4f, on what is held out %.4f", step, steps, loss, check)
-        before = step
-
+    hashed = hashlib.sha256(key.encode()).hexdigest()
     done = loop.fit(work, schedule, device=device, checkpoint=checkpoint, key=hashed, told=told)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)

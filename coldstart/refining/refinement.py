@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,11 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from coldstart.index import Index
-    from coldstart.rows import Progress
+    from coldstart.refining.loop import Told
 
 __all__ = ["SCALES", "Refinement", "chosen", "lesson", "manifest", "shrunk", "trained"]
-
-log = logging.getLogger(__name__)
 
 SCALES = (1.0, 0.5)
 """How much of what was learned is tried."""
@@ -78,7 +75,7 @@ def trained(
     shape: Shape,
     schedule: Schedule,
     checkpoint: Path | None = None,
-    progress: Progress | None = None,
+    told: Told | None = None,
 ) -> tuple[Adapter | None, Trained]:
     """Train an adapter of an encoder; None if nothing that was held out fared better after any step.
 
@@ -89,7 +86,7 @@ def trained(
         shape: What learns.
         schedule: How long and how fast.
         checkpoint: Where it is kept how far training is, so that a killed one goes on.
-        progress: Called as the work goes on.
+        told: Hears how each step went.
     """
     from coldstart.refining.tower import Tower
     from coldstart.refining.training import train
@@ -108,16 +105,6 @@ def trained(
     key = hashlib.sha256(
         json.dumps([encoder.hash, lesson.hash, asdict(shape), {**asdict(schedule), "minutes": 0}]).encode()
     ).hexdigest()
-    before = 0
-
-    def told(step: int, steps: int, loss: float, check: float) -> None:
-        nonlocal before
-        if progress is not None:
-            progress("training", step - before, steps)
-        if step % schedule.every == 0:
-            log.info("step %d of %d: loss %.4f, on what is held out %.4f", step, steps, loss, check)
-        before = step
-
     done = train(tower, taught, held_out, index.mean, schedule, checkpoint=checkpoint, key=key, told=told)
     tower.restore()
     if checkpoint is not None:
