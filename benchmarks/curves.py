@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coldstart.errors import EvaluationError
-from records import BASELINES, OBSERVED, OURS, WORDS, Run, Runs, favourites, how_many
+from records import BASELINES, BOTH, OBSERVED, OURS, REFINED, WORDS, Run, Runs, favourites, how_many
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 INK = "#D55E00"
+REFINED_INK = "#7A3300"
 COLOURS = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 SHAPES = ("s", "^", "D", "v", "P", "X", "<")
 """The colours of Okabe and Ito (2008), which the colour-blind tell apart, and shapes, one more so that pairs differ."""
@@ -79,6 +80,8 @@ def looks_of(runs: Iterable[Run]) -> Looks:
     return {
         OBSERVED: {"color": INK, "linewidth": 2.4, "marker": "o", "markersize": 5, "zorder": 5},
         WORDS: {"color": INK, "linewidth": 1.6, "linestyle": (0, (4, 2)), "zorder": 4},
+        BOTH: {"color": REFINED_INK, "linewidth": 2.0, "marker": "o", "markersize": 4, "zorder": 5},
+        REFINED: {"color": REFINED_INK, "linewidth": 1.6, "linestyle": (0, (4, 2)), "zorder": 4},
         **{
             name: {
                 "color": COLOURS[place % len(COLOURS)],

@@ -5,9 +5,9 @@ engine as it is from words alone stands beside the engine that observed what the
 peers a user would run instead, each tuned on validation users wherever there are enough. In each cell the engine that
 observed is compared with the best peer, user by user.
 
-Command: ``python benchmarks/fewshot.py [--quick] [--only NAME] [--max-users N] [--seed 0] [--out FILE]``. ``--quick``
-asks 100 users on MovieLens-100K alone. What is done is kept, by commit, in the cache, and isn't done again after an
-interrupt. ``python benchmarks/report.py`` draws the curves.
+Command: ``python benchmarks/fewshot.py [--quick] [--only NAME] [--max-users N] [--refine MINUTES] [--seed 0] [--out
+FILE]``. ``--quick`` asks 100 users on MovieLens-100K alone. What is done is kept, by commit, in the cache, and isn't
+done again after an interrupt. ``python benchmarks/report.py`` draws the curves.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cells import Cells, models_of, recommender_of
-from coldstart.errors import EvaluationError
-from coldstart.evaluation import Events, engine, observing, prepare, run
+from cells import Cells as Kept
+from cells import models_of, recommender_of
+from coldstart.errors import CatalogueError, EvaluationError
+from coldstart.evaluation import Cases, Events, System, engine, observing, prepare, run
 from coldstart.evaluation.datasets import load
+from coldstart.recommender import Recommender
+from coldstart.refining.schedule import Schedule
 from peers import PEERS, as_system
 from provenance import finish, print_table, provenance
+from records import BOTH, REFINED
 
 DATA = ("ml-100k", "x-wines", "steam")
 FIRST = ("0", "100", "1000", "10000", "all")
@@ -35,12 +39,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a look in minutes")
     parser.add_argument("--max-users", type=int, default=300, help="ask this many, drawn with the seed")
+    parser.add_argument("--refine", type=float, metavar="MINUTES", help="refine the encoder as well, so long a cell")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", action="append", help="a data set's name; may be repeated")
     parser.add_argument("--out", type=Path, help="write the record here as well")
     given = parser.parse_args()
     users = min(100, given.max_users) if given.quick else given.max_users
-    cells, records = Cells.of_this_commit("fewshot"), []
+    cells, records = Kept.of_this_commit("fewshot"), []
     models: dict[str, str] = {}
     for data in given.only or (DATA[:1] if given.quick else DATA):
         try:
@@ -52,7 +57,8 @@ def main() -> None:
             for favourites in FAVOURITES:
                 protocol = f"growth({first}, {favourites})"
                 key = {"data": data, "protocol": protocol, "users": users, "seed": given.seed}
-                found = cells.get(key, lambda: _measured(data, protocol, users, given.seed))  # noqa: B023
+                key |= {"refine": given.refine} if given.refine else {}
+                found = cells.get(key, lambda: _measured(data, protocol, users, given))  # noqa: B023
                 models |= found.pop("models")
                 print(f"\n{protocol} on {data}: {found['users']} users, seed {given.seed}")
                 print_table(found.pop("table"))
@@ -60,16 +66,33 @@ def main() -> None:
     finish({"benchmark": "fewshot", "seed": given.seed, "runs": records, **provenance(models)}, given.out)
 
 
-def _measured(data: str, protocol: str, users: int, seed: int) -> dict[str, Any]:
+def _measured(data: str, protocol: str, users: int, given: argparse.Namespace) -> dict[str, Any]:
     """Return one cell's record."""
     recommender, dataset = recommender_of(data), load(data)
-    cases = prepare(dataset, protocol, Events.of(dataset.interactions, dataset.catalogue), max_users=users, seed=seed)
+    cases = prepare(
+        dataset, protocol, Events.of(dataset.interactions, dataset.catalogue), max_users=users, seed=given.seed
+    )
     systems = [observing(recommender) if len(cases.training) else engine(recommender, name="coldstart observed")]
     systems.append(engine(recommender))
+    refinement = "" if not given.refine else _refined(recommender, cases, given, systems)
     peers = [peer for peer in PEERS if peer.name in PEERS_HERE and not peer.lacks(cases)]
     systems += [as_system(peer) for peer in peers]
-    report = run(dataset, protocol, systems, max_users=users, seed=seed, measures=["ndcg@10"])
-    return {**report.to_json(), "models": models_of(recommender), "table": report.table()}
+    report = run(dataset, protocol, systems, max_users=users, seed=given.seed, measures=["ndcg@10"])
+    told = {"refinement": refinement} if refinement else {}
+    return {**report.to_json(), **told, "models": models_of(recommender), "table": report.table()}
+
+
+def _refined(recommender: Recommender, cases: Cases, given: argparse.Namespace, systems: list[System]) -> str:
+    """Enter the refined engine, alone and as it observes, and return what came of refining."""
+    try:
+        found = recommender.unlearned().refine(
+            cases.training, schedule=Schedule(minutes=given.refine, seed=given.seed), profiles=cases.profiles
+        )
+    except CatalogueError as problem:  # too little was seen
+        return f"not refined: {problem}"
+    systems.append(engine(found.recommender, name=REFINED))
+    systems.append(observing(found.recommender, name=BOTH))
+    return str(found)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from coldstart.evaluation.significance import Interval
 
 NDCG = "ndcg@10"
 OBSERVED, WORDS = "coldstart observed", "coldstart"
-OURS = (OBSERVED, WORDS)
+REFINED, BOTH = "refined", "refined and observed"
+OURS = (BOTH, OBSERVED, REFINED, WORDS)
 BASELINES = ("popularity", "random")
 ABLATIONS = ("without appeal",)
 """Variants of ours, which aren't shown beside peers."""
@@ -32,7 +33,7 @@ class Run(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What it is about: "rankings", "growth", "answers" or "speed"."""
+        """What it is about: "rankings", "growth", "answers", "refining" or "speed"."""
         if self.record["benchmark"] == "quality":
             return "answers" if "shots" in self.found else "rankings"
         return {"fewshot": "growth"}.get(self.record["benchmark"], str(self.record["benchmark"]))
@@ -109,7 +110,7 @@ def read(folder: Path) -> dict[str, Runs]:
         raise EvaluationError(f"{folder} is no folder: expected the one that the benchmarks' --out writes to")
     seen: dict[tuple[Any, ...], Run] = {}
     found: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
-    for run in (run for benchmark in ("quality", "fewshot", "speed") for run in _runs(folder, benchmark)):
+    for run in (run for benchmark in ("quality", "fewshot", "refining", "speed") for run in _runs(folder, benchmark)):
         if other := seen.get(run.key):
             raise EvaluationError(f"{other.file} and {run.file} both hold {run.key}: expected one of them; remove one")
         seen[run.key] = run

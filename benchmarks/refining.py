@@ -38,6 +38,7 @@ from coldstart.refining.lora import Shape
 from coldstart.refining.schedule import Schedule
 from coldstart.terminal import bars
 from provenance import finish, print_table, provenance
+from records import BOTH, REFINED
 
 RUNS = (
     ("ml-100k", "new-item"),
@@ -97,8 +98,8 @@ def _measured(given: argparse.Namespace, data: str, protocol: str) -> dict[str, 
             of_others(dataset, cases), schedule=Schedule(minutes=given.minutes, seed=given.seed), progress=progress
         )
     systems: list[System] = [
-        observing(found.recommender, name="refined and observed"),
-        engine(found.recommender, name="refined"),
+        observing(found.recommender, name=BOTH),
+        engine(found.recommender, name=REFINED),
         observing(recommender),
         engine(recommender),
     ]

@@ -1,9 +1,9 @@
 """What do the results say? The README's tables, and the picture of a platform as it grows, from the records on disk.
 
-Method: every ``benchmarks/results/{quality,fewshot,speed}*.json``, as the scripts' ``--out`` writes it, goes into the
-README between two marks: a table for each data set of each benchmark, with its seed, users, commit, hardware and
-files, and ``growth.png`` beside the records. Nothing is measured here; what papers published stands in tables of its
-own. A cell of the growth grid is above its best rival, or below, where the 95 % interval of the paired difference
+Method: every ``benchmarks/results/{quality,fewshot,refining,speed}*.json``, as the scripts' ``--out`` writes it, goes
+into the README between two marks: a table for each data set of each benchmark, with its seed, users, commit, hardware
+and files, and ``growth.png`` beside the records. Nothing is measured here; what papers published stands in tables of
+its own. A cell of the growth grid is above its best rival, or below, where the 95 % interval of the paired difference
 excludes 0.
 
 Command: ``python benchmarks/report.py [--check] [--results FOLDER] [--readme FILE]``. ``--check`` writes nothing, and
@@ -66,6 +66,10 @@ by whether the 95 % interval of the difference, user by user, excludes 0. In the
 of ours, the dashed line ours from words alone, and a ring where the lead changes by the means.
 
 ![NDCG@10 by how many interactions a platform has seen]({{folder}}/{PICTURE})""",
+    "refining": """### Refining the encoder
+
+NDCG@10 on the same users from words alone, observed, refined, and both; bold is the best mean. Where the next item is
+asked, nobody who could be asked is learned from.""",
     "answers": """### Yes or no
 
 By how many answered examples (shots) there are to learn from, drawn ten times: means over the draws. The floor is the
@@ -84,7 +88,7 @@ def blocks(results: Mapping[str, Runs], *, folder: str) -> dict[str, str]:
         results: Runs by kind and title.
         folder: Where the records are, as seen from the README.
     """
-    tables = {"rankings": _ranked, "growth": _grown, "answers": _answered, "speed": _timed}
+    tables = {"rankings": _ranked, "growth": _grown, "refining": _refined, "answers": _answered, "speed": _timed}
     found = {}
     for kind in (kind for kind in LEGENDS if kind in results):
         found[f"the words on {kind}"] = LEGENDS[kind].replace("{folder}", folder)
@@ -120,6 +124,18 @@ def _ranked(runs: Sequence[Run]) -> str:
     shown = [name for name in (*OURS, *peers, *BASELINES) if name in entered]
     header = ["NDCG@10", *(f"{run.found['protocol']}, {counted(run.found['users'], 'user')}" for run in runs)]
     return _table([header, *([name, *(_rank_cell(run, name) for run in runs)] for name in shown)])
+
+
+def _refined(runs: Sequence[Run]) -> str:
+    """Return the rankings, then what came of each run, and how fast it trained."""
+    said = [f"- {run.found['protocol']}: {run.found['refinement']}." for run in runs]
+    rate = runs[0].record["rate"]
+    ours, theirs = rate["trainers"].values()
+    said.append(
+        f"- Training on {rate['data']}, {ours['pairs_per_s']:.0f} pairs a second; sentence-transformers' trainer with "
+        f"PEFT, {theirs['pairs_per_s']:.0f}; held-out loss {ours['held_out']:.3f} and {theirs['held_out']:.3f}."
+    )
+    return "\n\n".join([_ranked(runs), "\n".join(said)])
 
 
 def _rank_cell(run: Run, name: str) -> str:

@@ -20,7 +20,7 @@ from records import BASELINES, NDCG, OBSERVED, OURS, WORDS, Run, read
 
 TOYS = [f"t{n:02d}" for n in range(24)]
 SEEN, STATED, SHOTS = ("0", "100", "all"), (0, 5), (0, 16)
-FILES = ("quality-toys.json", "fewshot-toys.json", "speed.json")
+FILES = ("quality-toys.json", "fewshot-toys.json", "speed.json", "refining-toys.json")
 
 pytestmark = pytest.mark.slow
 
@@ -69,11 +69,16 @@ def made(toys, leaning):
         "language_model": {"titles_per_s": 40.0, "plain_titles_per_s": 5.0},
         "recommend_ms": {"nothing": {"median": 2.0, "p95": 3.0, "requests": 9}},
     }
+    both = [leaning(place / 3, name) for place, name in enumerate(OURS)]
+    refined = {**run(toys, "new-item", both, measures=[NDCG]).to_json(), "refinement": "not promoted after 9 pairs"}
+    trainers = {"ours": (350.0, 4.0), "SentenceTransformerTrainer": (200.0, 4.1)}
+    rate = {"data": "toys", "trainers": {n: {"pairs_per_s": p, "held_out": loss} for n, (p, loss) in trainers.items()}}
     about = {"seed": 0, **provenance({}), "commit": "0123456789", "dirty": False}
     return {
         FILES[0]: {"benchmark": "quality", "runs": [found.to_json() for found in (*ranked, *answered)], **about},
         FILES[1]: {"benchmark": "fewshot", "runs": [found.to_json() for found in grown], **about},
         FILES[2]: {"benchmark": "speed", "results": speed, **about},
+        FILES[3]: {"benchmark": "refining", "runs": [refined], "rate": rate, **about},
     }
 
 
@@ -132,6 +137,7 @@ class TestRecords:
             "rankings": {"toys, seed 0": 2},
             "answers": {"toys, pointwise, seed 0": len(SHOTS)},
             "growth": {"toys, seed 0": len(SEEN) * len(STATED)},
+            "refining": {"toys, seed 0": 1},
             "speed": {"speed.json, seed 0": 1},
         }
 
@@ -208,7 +214,13 @@ class TestTables:
 
     def test_ours_alone_has_intervals(self, blocks):
         found = rows(blocks["rankings, toys, seed 0"])
-        assert {name for name, cells in found.items() if any("[" in cell for cell in cells)} == set(OURS)
+        assert {name for name, cells in found.items() if any("[" in cell for cell in cells)} == {OBSERVED, WORDS}
+
+    def test_refining_is_shown_beside_what_it_began_from_with_what_came_of_it(self, blocks):
+        block = blocks["refining, toys, seed 0"]
+        assert [name for name in rows(block) if name not in ("NDCG@10", "---")] == [*OURS, *BASELINES]
+        assert "- new-item: not promoted after 9 pairs." in block
+        assert "350 pairs a second; sentence-transformers' trainer with PEFT, 200" in block
 
     def test_the_growth_grid_has_a_row_for_what_was_seen_and_a_column_for_favourites(self, blocks):
         found = rows(blocks["growth, toys, seed 0"])
@@ -299,7 +311,7 @@ class TestPicture:
 
     def test_no_two_systems_look_alike(self):
         looks = curves.looks_of([run_of(dict.fromkeys((*OURS, *(f"peer {n}" for n in range(13)), *BASELINES), 0.1))])
-        assert len({json.dumps(look) for look in looks.values()}) == len(looks) == 17
+        assert len({json.dumps(look) for look in looks.values()}) == len(looks) == len(OURS) + 13 + len(BASELINES)
 
     def test_it_is_small_and_knows_its_numbers(self, folder):
         pytest.importorskip("matplotlib")
