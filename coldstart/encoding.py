@@ -38,6 +38,7 @@ class Encoder:
         hash: Of the weights, an adapter's change included.
         base: The encoder that an adapter was worked into; itself without one.
         adapter: What was worked into it; None for nothing.
+        head: A weight and a bias: ``x + x @ weight + bias``, of unit length, stands for the model's vector ``x``.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class Encoder:
         content_hash: str = "",
         base: Encoder | None = None,
         adapter: Any = None,
+        head: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
     ) -> None:
         self.model = model.eval()
         self.name = name
         self.hash = content_hash
         self.base = base or self
         self.adapter = adapter
+        self.head = head
         self._prompts = {role: _prompt(model.prompts or {}, names) for role, names in _ROLES.items()}
         self._packed = _packed(self.model)
 
@@ -162,7 +165,16 @@ class Encoder:
                 embeddings = self.model(features)["sentence_embedding"].float()
             unit = torch.nn.functional.normalize(embeddings, dim=1)
         result: NDArray[np.float32] = unit.cpu().numpy()
-        return result
+        return self.turned(result)
+
+    def turned(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the head makes of the model's own unit vectors; the same without a head."""
+        if self.head is None:
+            return vectors
+        weight, bias = self.head
+        moved = vectors + vectors @ weight + bias
+        found: NDArray[np.float32] = moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-12)
+        return found
 
 
 def _packed(model: SentenceTransformer) -> Bert | None:

@@ -45,6 +45,7 @@ from coldstart.refining import gate, lora, questions, refinement, registry, watc
 from coldstart.refining.lora import Adapter, Shape
 from coldstart.refining.refinement import Refinement
 from coldstart.refining.schedule import LANGUAGE, Schedule
+from coldstart.rows import key
 from coldstart.scoring import Query
 from coldstart.scoring.language import Language
 from coldstart.scoring.naming import Naming
@@ -447,6 +448,7 @@ class Recommender:
     ) -> Refinement:
         """Train an adapter of the bi-encoder on what people liked, in minutes, and keep it if it ranks better.
 
+        Two kinds are tried, one matrix behind the encoder, which takes seconds, and changes of its upper blocks (LoRA).
         Some users are held out. The adapter is let through if they, after a few of their likes, are shown more of what
         they liked later than this recommender would show them, by a paired test; otherwise the ranking stays as it is.
         What was observed counts on both sides, but for what the users held out did. This recommender isn't changed:
@@ -469,6 +471,8 @@ class Recommender:
             CatalogueError: Fewer than four pairs of items that one user likes.
             AdapterError: The encoder can't be refined, or the loss isn't finite.
         """
+        from coldstart.refining import head
+
         schedule, shape = schedule or Schedule(), shape or Shape()
         events = interactions if isinstance(interactions, Interactions) else Interactions.from_records(interactions)
         kind, rows = self.catalogue.kind, {id_: row for row, id_ in enumerate(self.catalogue.ids)}
@@ -487,12 +491,17 @@ class Recommender:
                 checkpoint=None if path is None else Path(path) / registry.FOLDER / "training.pt",
                 told=watching.Watch("training", schedule.every, progress=progress, board=board),
             )
-        if adapter is None:
+        base = self.encoder.base
+        vectors = self.index.vectors if base is self.encoder else base.encode(self.index.documents)
+        turned = head.learned(vectors, lesson, schedule, base=base.hash)
+        found = [each for each in (adapter, turned) if each is not None]
+        if not found:
             return Refinement(self, False, "", gate.unasked(lesson.judges), done, told)
         present = self._without(user.id for user in lesson.judges)
         pairs, ids = len(lesson.taught), self.catalogue.ids
-        tried = [replace(adapter, scale=refinement.shrunk(scale, pairs)) for scale in refinement.SCALES]
-        refined = [present.adapted(each, progress=progress) for each in tried]
+        scales = [refinement.shrunk(scale, pairs) for scale in refinement.SCALES]
+        tried = [replace(each, scale=scale) for each in found for scale in scales]
+        refined = [present.adapted(each, plain=vectors, progress=progress) for each in tried]
         best, verdict = refinement.chosen(
             gate.quality(present, lesson.judges, ids),
             [gate.quality(each, lesson.judges, ids) for each in refined],
@@ -591,17 +600,31 @@ class Recommender:
         made._calibration, made._by_language = calibration.Calibration(), False
         return made
 
-    def adapted(self, adapter: Adapter | None, *, progress: Progress | None = None) -> Recommender:
+    def adapted(
+        self,
+        adapter: Adapter | None,
+        *,
+        plain: NDArray[np.float32] | None = None,
+        progress: Progress | None = None,
+    ) -> Recommender:
         """Return a recommender whose encoder has this adapter, and no other; with None, none.
 
-        The catalogue's texts are encoded anew.
+        The catalogue's texts are encoded anew, unless the adapter is one matrix and the vectors without it are given.
+
+        Args:
+            adapter: As :meth:`refine` makes it.
+            plain: The catalogue's vectors without an adapter. Shape: ``(items, dimension)``.
+            progress: Called as texts are encoded.
 
         Raises:
             AdapterError: It was made for another encoder.
         """
         base = self.encoder.base
         encoder = base if adapter is None else lora.adapted(base, adapter)
-        index = building.reencoded(self.index, encoder, known={}, progress=progress)
+        known: dict[bytes, NDArray[np.float32]] = {}
+        if plain is not None and encoder.head is not None:
+            known = dict(zip(map(key, self.index.documents), encoder.turned(plain), strict=True))
+        index = building.reencoded(self.index, encoder, known=known, progress=progress)
         return self._with(index, self._ranker.given, encoder)
 
     def promoted(

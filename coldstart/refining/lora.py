@@ -13,16 +13,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from coldstart.encoding import Encoder
 from coldstart.errors import AdapterError
 from coldstart.generation import LanguageModel
 from coldstart.weights import quiet
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
     from torch import nn
 
 ADAPTER = "coldstart"
+
+HEAD = "head"
+"""What the configuration says of an adapter that is one matrix; see :mod:`coldstart.refining.head`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +186,30 @@ def adapted(encoder: Encoder, adapter: Adapter) -> Encoder:
         AdapterError: It was made for another encoder, or doesn't fit.
     """
     _check_base(adapter, encoder)
+    content = hashlib.sha256(f"{encoder.hash} {adapter.hash}".encode()).hexdigest()
+    if (head := _head(adapter, encoder)) is not None:
+        model = encoder.model
+        return Encoder(model, name=encoder.name, content_hash=content, base=encoder, adapter=adapter, head=head)
     model = copy.deepcopy(encoder.model)
     _merge(transformer(model), adapter, encoder.name)
-    content = hashlib.sha256(f"{encoder.hash} {adapter.hash}".encode()).hexdigest()
     return Encoder(model, name=encoder.name, content_hash=content, base=encoder, adapter=adapter)
+
+
+def _head(adapter: Adapter, encoder: Encoder) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """Return an adapter's head, by its scale; None if it is no head."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        if not json.loads(adapter.config).get(HEAD):
+            return None
+        tensors = load(adapter.weights)
+        weight, bias = (np.float32(adapter.scale) * tensors[name].astype(np.float32) for name in ("weight", "bias"))
+    except (ValueError, KeyError, AttributeError, SafetensorError) as problem:
+        raise AdapterError(f"the adapter can't be read ({problem}): roll back or refine again") from problem
+    if weight.shape != (encoder.dimension, encoder.dimension) or bias.shape != (encoder.dimension,):
+        raise AdapterError(f"the adapter's head of shape {weight.shape} doesn't fit {encoder.name!r}: {_AGAIN}")
+    return weight, bias
 
 
 def spoken(model: LanguageModel, adapter: Adapter) -> LanguageModel:

@@ -59,7 +59,7 @@ class Refinement:
         if self.trained is None:
             return f"not refined: {self.verdict}; {learned} are there. The ranking stays as it is"
         steps = f"{self.trained.steps} steps in {self.trained.seconds / 60:.1f} min"
-        if self.trained.best == 0:
+        if self.trained.best == 0 and self.verdict.refined == self.verdict.present == 0.0:
             why = "no step brought what people who were held out liked closer together"
             return f"not promoted after {learned}, {steps}: {why}. The ranking stays as it is"
         if self.promoted:

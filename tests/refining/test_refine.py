@@ -106,10 +106,11 @@ def test_few_people_cant_let_anything_through_and_it_says_so(plain, people, held
 
 
 def test_what_brings_nothing_says_that_and_not_that_nobody_was_asked(plain, monkeypatch):
-    from coldstart.refining import refinement
+    from coldstart.refining import head, refinement
 
     nothing = Trained(5, 0, (1.0,) * 5, (1.0, 1.1), 3.0, 10.0)
     monkeypatch.setattr(refinement, "trained", lambda *_, **__: (None, nothing))
+    monkeypatch.setattr(head, "learned", lambda *_, **__: None)
     found = plain.refine(events(), schedule=QUICK, shape=SHAPE)
     assert not found.promoted
     assert "5 steps" in str(found)
@@ -259,3 +260,20 @@ class TestGate:
         assert not gate.compared(present, present - 0.1, seed=0).better
         assert not gate.compared(present, present, seed=0).better
         assert not gate.compared(present[:7], present[:7] + 0.1, seed=0).better
+
+
+def test_a_head_is_kept_promoted_and_loaded_like_any_adapter(plain, encoder, tmp_path, monkeypatch):
+    from coldstart.refining import head, refinement
+
+    nothing = Trained(5, 0, (1.0,) * 5, (1.0, 1.1), 3.0, 10.0)
+    monkeypatch.setattr(refinement, "trained", lambda *_, **__: (None, nothing))
+    monkeypatch.setattr(head, "RATE", 3e-2)
+    plain.save(tmp_path / "index")
+    found = plain.refine(events(), path=tmp_path / "index", schedule=QUICK, shape=SHAPE)
+    assert found.promoted
+    assert found.verdict.better
+    assert "refined by" in str(found)
+    loaded = Recommender.load(tmp_path / "index", encoder=encoder)
+    assert scores(loaded) == pytest.approx(scores(found.recommender), abs=1e-5)
+    assert not np.allclose(scores(loaded), scores(plain))
+    assert (scores(loaded.rolled_back(tmp_path / "index")) == scores(plain)).all()

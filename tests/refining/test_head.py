@@ -1,0 +1,104 @@
+"""Laws of the head: it brings people closer to what they like, is what its formula says, and starts from nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from coldstart.entities import Interaction
+from coldstart.errors import AdapterError
+from coldstart.interactions import Interactions
+from coldstart.refining import head, lora
+from coldstart.refining.examples import lesson
+from coldstart.refining.schedule import Schedule
+
+ITEMS, WIDTH = 40, 12
+ROWS = {f"t{row:02d}": row for row in range(ITEMS)}
+
+
+def told(people: int = 60, *, circles: bool = True):
+    """Return who likes what: items of their own circle, or any."""
+    rng = np.random.default_rng(3)
+    return lesson(
+        Interactions.from_records(
+            Interaction(f"u{person:02d}", f"t{item:02d}", timestamp=float(time))
+            for person in range(people)
+            for time, item in enumerate(
+                (rng.permutation(range(person % 2, ITEMS, 2)) if circles else rng.permutation(ITEMS))[:8].tolist()
+            )
+        ),
+        ROWS,
+    )
+
+
+@pytest.fixture
+def vectors():
+    """Unit vectors in which the circles differ a little, under much else."""
+    rng = np.random.default_rng(5)
+    found = rng.normal(size=(ITEMS, WIDTH)).astype(np.float32)
+    found[:, 0] = 0.7 * (-1.0) ** np.arange(ITEMS)
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+def apart(vectors) -> float:
+    """Return how much closer items of one circle are than items of two, in centred space."""
+    centred = vectors - vectors.mean(0)
+    centred /= np.linalg.norm(centred, axis=1, keepdims=True)
+    same = np.equal.outer(np.arange(ITEMS) % 2, np.arange(ITEMS) % 2)
+    cosines = centred @ centred.T
+    return float(cosines[same].mean() - cosines[~same].mean())
+
+
+@pytest.fixture(autouse=True)
+def quicker(monkeypatch):
+    monkeypatch.setattr(head, "RATE", 3e-2)
+
+
+class Plain:
+    """Stands in for an encoder."""
+
+    name, hash, dimension, model = "plain", "plain-hash", WIDTH, None
+
+
+def turned(adapter, vectors):
+    weight, bias = lora._head(adapter, Plain())
+    moved = vectors + vectors @ weight + bias
+    return moved / np.linalg.norm(moved, axis=1, keepdims=True)
+
+
+def test_what_people_like_together_comes_closer(vectors):
+    found = head.learned(vectors, told(), Schedule(), base=Plain.hash)
+    assert apart(turned(found, vectors)) > apart(vectors) + 0.2
+
+
+def test_it_can_be_told_twice(vectors):
+    one, other = (head.learned(vectors, told(), Schedule(), base=Plain.hash) for _ in range(2))
+    assert one.hash == other.hash
+
+
+def test_none_of_it_leaves_vectors_as_they_are_and_all_of_it_centres_them(vectors):
+    found = head.learned(vectors, told(), Schedule(), base=Plain.hash)
+    assert turned(replace(found, scale=0.0), vectors) == pytest.approx(vectors, abs=1e-6)
+    weight, _ = lora._head(found, Plain())
+    whole = (vectors - vectors.mean(0)) @ (np.eye(WIDTH) + weight)
+    assert turned(found, vectors) == pytest.approx(whole / np.linalg.norm(whole, axis=1, keepdims=True), abs=1e-5)
+
+
+def test_likes_by_chance_teach_nothing(vectors):
+    found = head.learned(vectors, told(circles=False), Schedule(), base=Plain.hash)
+    assert found is None or apart(turned(found, vectors)) < apart(vectors) + 0.1
+
+
+def test_one_of_another_size_is_refused(vectors):
+    found = head.learned(vectors, told(), Schedule(), base=Plain.hash)
+    wider = type("Wider", (Plain,), {"dimension": WIDTH + 1})()
+    with pytest.raises(AdapterError, match="doesn't fit 'plain'"):
+        lora._head(found, wider)
+
+
+def test_a_damaged_one_is_refused(vectors):
+    found = head.learned(vectors, told(), Schedule(), base=Plain.hash)
+    with pytest.raises(AdapterError, match="can't be read"):
+        lora._head(replace(found, weights=b"damaged"), Plain())
