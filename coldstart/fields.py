@@ -146,12 +146,22 @@ class Fields:
 
         Identifiers, addresses and the like tell none, nor does a description.
         """
-        snake = _snake(name)
-        short = snake.removeprefix(_snake(kind) + "_")
-        role, _ = self.roles["item"].get(snake) or self.roles["item"].get(short) or ("plain", 0)
-        if role in ("dropped", "description") or (role == "plain" and snake.endswith(self.endings)):
+        if self.role(name, kind=kind) in ("dropped", "description"):
             return ""
+        short = _snake(name).removeprefix(_snake(kind) + "_")
         return self.tables["labels"].get(short, short.replace("_", " ")).strip()
+
+    def role(self, name: str, *, kind: str) -> str:
+        """Return what an item's attribute is: "genres", "year", ...; "dropped" for identifiers and the like."""
+        snake = _snake(name)
+        known = self.roles["item"].get(snake) or self.roles["item"].get(snake.removeprefix(_snake(kind) + "_"))
+        if known is None:
+            return "dropped" if snake.endswith(self.endings) else "plain"
+        return "dropped" if known[0] == "plain" and snake.endswith(self.endings) else known[0]
+
+    def words(self, value: Value) -> tuple[str, ...]:
+        """Return what an item's value says, as distinct words; nothing for placeholders and web addresses."""
+        return self._words(value, "item")
 
     def facets_of(self, item: Item, *, kind: str) -> Iterable[tuple[str, str]]:
         """Return the values of an item that others may share, each with its field's label: ("pairings", "Beef").

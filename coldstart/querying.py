@@ -31,6 +31,14 @@ HISTORY_WEIGHT = 0.5
 
 _DATED = re.compile(r"(?P<title>.+\S)\s*\((?P<year>[12]\d{3})\)")
 
+_EXAMPLE = re.compile(
+    r"(?:(?<!\bi\s)(?<!\bi['’]d\s)(?<!\bwould\s)(?<!\bwe\s)(?<!\byou\s)\blike|\bsimilar\s+to|\bin\s+the\s+(?:style|vein)\s+of"
+    r"|\breminiscent\s+of|\balong\s+the\s+lines\s+of|\breminds\s+(?:me\s+)?of)\s+",
+    re.IGNORECASE,
+)
+_LONGEST_TITLE = 12  # words
+_APART = re.compile(r"[\s.!?]*(?:$|[,;:.!?)]|\s(?:and|or|but|for|with|only|please|that|which)\b)")
+
 _TEXTS_KEPT = 4096
 _VIEWS_READ = 64  # texts whose cosines with all items are kept until their request is read
 
@@ -108,12 +116,18 @@ class Reader:
         disliked_phrases = tuple(dict.fromkeys((*disliked_phrases, *unwanted)))
         more += [f"the text says what isn't wanted: {_short(phrase)} is read as a dislike" for phrase in unwanted]
         texts = self._said(replace(profile, text=wanted), context)
+        examples = self._examples(wanted)
+        more += [
+            f"{_short(tidy_title(self._catalogue[row].title))} is an example of what is wanted: left out"
+            for row in examples
+        ]
         phrases = (*liked_phrases, *disliked_phrases)
         said, vectors = self._vectors([*texts.values(), *phrases])
         query = Query(
             liked=np.array([*liked, *past], np.int64),
             liked_weights=np.array([1.0] * len(liked) + [weight] * len(past)),
             disliked=np.array(disliked, np.int64),
+            examples=np.array(examples, np.int64),
             liked_phrases=liked_phrases,
             disliked_phrases=disliked_phrases,
             texts=texts,
@@ -152,8 +166,8 @@ class Reader:
     ) -> NDArray[np.bool_]:
         """Return which rows may be recommended. Shape: ``(items,)``.
 
-        What the profile names is left out, unless there are candidates; the rest is as in
-        :meth:`coldstart.recommender.Recommender.recommend`.
+        What the profile names is left out, also as an example in its text, unless there are candidates; the rest is as
+        in :meth:`coldstart.recommender.Recommender.recommend`.
 
         Raises:
             ProfileError: Ids given as one text, or a condition that can't be used.
@@ -167,6 +181,7 @@ class Reader:
             eligible[:] = True
             eligible[query.liked] = False
             eligible[query.disliked] = False
+            eligible[query.examples] = False
             eligible[self._catalogue.rows([event.item for event in profile.events])] = False
         else:
             eligible[self._catalogue.rows(list(candidates))] = True
@@ -211,6 +226,30 @@ class Reader:
         found = self._rows_by_title.get(dated["title"])  # "Toy Story (1995)" where the year is an attribute
         told = () if found is None else self._catalogue[found].attributes.values()
         return found if any(str(value).startswith(dated["year"]) for value in told) else None
+
+    def _examples(self, text: str) -> list[int]:
+        """Return the rows of items whose titles a text gives as examples: "something like Toy Story".
+
+        The longest title that follows such words and ends where they do counts; what is also a value, such as "Red",
+        names no item. A text that is nothing but a title isn't an example: it looks for the item.
+        """
+        found: list[int] = []
+        for cue in _EXAMPLE.finditer(text[:READ]):
+            rest = text[cue.end() : cue.end() + READ_MEMBER]
+            ends = [match.end() for match in re.finditer(r"\S+", rest)][:_LONGEST_TITLE]
+            marks = sorted({*ends, *(end - 1 for end in ends)}, reverse=True)
+            titles = (rest[:end].strip(" \"'“”‘’") for end in marks if _APART.match(rest, end))
+            row = next((row for title in titles if title and (row := self._titled(title)) is not None), None)
+            if row is not None:
+                found.append(row)
+        return list(dict.fromkeys(found))
+
+    def _titled(self, title: str) -> int | None:
+        return None if title in self._catalogue or title.casefold() in self._values else self.find(title)
+
+    @cached_property
+    def _values(self) -> frozenset[str]:
+        return frozenset(value.casefold() for _, value in self._index.facets.names)
 
     @cached_property
     def _rows_by_title(self) -> Mapping[str, int]:

@@ -175,6 +175,22 @@ def test_a_title_and_an_id_are_the_same_like(recommender):
     assert lists[1].notes == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("something like Lantern Street", True),
+        ("similar to lantern street, but milder", True),
+        ("Lantern Street", False),
+        ("I like Lantern Street", False),
+        ("something like Lantern Street at Night", False),
+    ],
+)
+def test_an_item_that_is_an_example_does_not_come_back_and_one_that_is_looked_for_does(recommender, text, named):
+    found = recommender.recommend(Profile(text=text), k=30)
+    assert ("t05" not in ids(found)) == named
+    assert any("example" in note for note in found.notes) == named
+
+
 def test_a_phrase_is_noted(recommender):
     found = recommender.recommend(Profile(likes=["cocoa and malt"], dislikes=["honey"]))
     assert len(found.notes) == 2

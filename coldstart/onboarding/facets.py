@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldstart.catalogue import Catalogue
-from coldstart.entities import Value
 from coldstart.fields import Fields
-from coldstart.tables import snake_case
-from coldstart.wording import capital, number, plain, plural, says_nothing, tidy_title, with_article
+from coldstart.wording import capital, plural, tidy_title, with_article
 
 Floats = NDArray[np.float64]
 
@@ -29,6 +27,7 @@ LONGEST_LABEL = 40
 GROUPS = "group"
 """What groups of like items are called where there are no attributes."""
 
+_VERDICTS = frozenset({"yes", "no", "true", "false"})
 _NOT_ASKED = frozenset({"dropped", "description", "creator"})
 _YEAR = re.compile(r"(?<!\d)(1[5-9]\d\d|20\d\d)(?!\d)")
 _WORD = re.compile(r"[^\W\d_]{3,}")
@@ -88,63 +87,46 @@ def distinct_labels(catalogue: Catalogue, fields: Fields) -> dict[int, str]:
     """Return what to call the items whose title others have too, by row: with their maker, or else their year."""
     titles = [tidy_title(item.title) for item in catalogue]
     count = Counter(titles)
-    roles, prefix = fields.roles["item"], snake_case(catalogue.kind) + "_"
     found: dict[int, str] = {}
     for row, (item, title) in enumerate(zip(catalogue, titles, strict=True)):
         if title and count[title] > 1:
-            told = {
-                (roles.get(name) or roles.get(name.removeprefix(prefix)) or ("plain", 0))[0]: value
-                for name, value in ((snake_case(name), value) for name, value in item.attributes.items())
-            }
-            value = told.get("creator") or told.get("year")
-            first = value[0] if isinstance(value, tuple) else value
-            if first is not None:
-                said = plain(first[: 4 * LONGEST_LABEL]) if isinstance(first, str) else number(first)
-                found[row] = f"{title} ({said})"
+            told = {fields.role(name, kind=catalogue.kind): value for name, value in item.attributes.items()}
+            said = next((words for role in ("creator", "year") if (words := fields.words(told.get(role, ())))), ())
+            if said:
+                found[row] = f"{title} ({said[0]})"
     return found
 
 
 def _facet(name: str, catalogue: Catalogue, fields: Fields) -> Facet | None:
-    snake = snake_case(name)
-    short = snake.removeprefix(snake_case(catalogue.kind) + "_")
-    roles = fields.roles["item"]
-    role = (roles.get(snake) or roles.get(short) or ("plain", 0))[0]
-    if role in _NOT_ASKED or (role == "plain" and snake.endswith(fields.endings)):
+    role = fields.role(name, kind=catalogue.kind)
+    if role in _NOT_ASKED:
         return None
     rows_of: dict[str, list[int]] = {}
     several = False
     for row, item in enumerate(catalogue):
-        values = list(dict.fromkeys(_values(item.attributes.get(name), role)))
+        values = list(dict.fromkeys(_values(fields.words(item.attributes.get(name, ())), role)))
         several |= len(values) > 1
         for value in values:
-            if value.casefold() not in fields.silent["item"]:
-                rows_of.setdefault(value, []).append(row)
+            rows_of.setdefault(value, []).append(row)
     least = max(LEAST_ITEMS, LEAST_SHARE * len(catalogue))
     kept = [value for value, rows in rows_of.items() if least <= len(rows) <= MOST_SHARE * len(catalogue)]
     if len(kept) < 2:
         return None
     kept = sorted(kept, key=lambda value: (-len(rows_of[value]), value))[:MOST_CHIPS]
     chips = tuple(Chip(name, value, np.array(rows_of[value], np.int64)) for value in kept)
-    label = fields.tables["labels"].get(short, short.replace("_", " "))
+    label = fields.label(name, kind=catalogue.kind)
     return Facet(name, *_wording(label, role, catalogue.kind, several=several), chips)
 
 
-def _values(value: Value | None, role: str) -> Iterator[str]:
-    """Yield what an attribute says, as labels: years as their decades, and no other numbers."""
-    for member in value if isinstance(value, tuple) else (value,):
-        if isinstance(member, bool) or member is None:
-            continue
-        text = plain(member[: 4 * LONGEST_LABEL]) if isinstance(member, str) else number(member)
+def _values(words: Sequence[str], role: str) -> Iterator[str]:
+    """Yield what an attribute says, as labels: years as their decades, and no yes or no and no other numbers."""
+    for word in words:
         if role == "year":
-            found = _YEAR.search(text)
+            found = _YEAR.search(word)
             if found:
                 yield f"{found[1][:3]}0s"
-        elif isinstance(member, str) and len(text) <= LONGEST_LABEL and _speaks(text):
-            yield text if " " in text else text.replace("_", " ").strip()
-
-
-def _speaks(text: str) -> bool:
-    return not says_nothing(text) and any(map(str.isalpha, text))
+        elif len(word) <= LONGEST_LABEL and word.casefold() not in _VERDICTS and any(map(str.isalpha, word)):
+            yield word
 
 
 def _wording(label: str, role: str, kind: str, *, several: bool) -> tuple[str, str, str]:
@@ -163,9 +145,11 @@ def _wording(label: str, role: str, kind: str, *, several: bool) -> tuple[str, s
             "And any of these years?",
             f"{plural(kind)} of the {{}}",
         )
+    verb = "are" if label.endswith("s") and not label.endswith("ss") else "is"
+    whose = f"{plural(kind)} whose {label} {'include' if several else verb} {{}}"
     if several:
-        return f"Which {named} do you like?", f"And any of these {named}?", f"{label}: {{}}"
-    return f"Which {label} do you like in {with_article(kind)}?", f"And any of these for {label}?", f"{label}: {{}}"
+        return f"Which {named} do you like?", f"And any of these {named}?", whose
+    return f"Which {label} do you like in {with_article(kind)}?", f"And any of these for {label}?", whose
 
 
 def _groups(kind: str, vectors: NDArray[np.float32], documents: Sequence[str], seed: int) -> Iterator[Facet]:

@@ -345,7 +345,7 @@ class Onboarding:
                 yield from ((asked.attribute, name) for name in names)
 
     def phrase(self, facet: str, value: str) -> str:
-        """Return how a liked chip reads: "Comedy movies", "grapes: Malbec"."""
+        """Return how a liked chip reads: "Comedy movies", "wines whose grapes include Malbec"."""
         return self._facet[facet].phrase.format(value)
 
     def rows_of(self, facet: str, value: str) -> NDArray[np.int64]:

@@ -117,7 +117,7 @@ def suggested(onboarding: Onboarding, dialogue: Dialogue, query: Query, scores: 
         raise DialogueError(f"k is {k!r}: expected a whole number >= 1")
     catalogue = onboarding.recommender.catalogue
     shown = np.zeros(len(catalogue), np.bool_)
-    shown[query.liked] = shown[query.disliked] = True
+    shown[query.liked] = shown[query.disliked] = shown[query.examples] = True
     explored = round(EXPLORED * k)
     known = max(k - explored, 1)
     plans = [_Plan(f"{_capital(plural(catalogue.kind))} for you", "best", [])]

@@ -25,6 +25,7 @@ class Query:
         liked: Rows of liked items, and of past items that weren't disliked. Shape: ``(liked,)``.
         liked_weights: How much each counts, > 0. Shape: ``(liked,)``.
         disliked: Rows of disliked items. Shape: ``(disliked,)``.
+        examples: Rows of items that the text names as examples of what is wanted. Shape: ``(examples,)``.
         liked_phrases: Likes that name no item, as said.
         disliked_phrases: Dislikes that name no item, as said.
         texts: What the user or the product said, by view.
@@ -38,6 +39,7 @@ class Query:
     liked: NDArray[np.int64]
     liked_weights: NDArray[np.float64]
     disliked: NDArray[np.int64]
+    examples: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     liked_phrases: tuple[str, ...] = ()
     disliked_phrases: tuple[str, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)

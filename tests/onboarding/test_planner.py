@@ -100,6 +100,28 @@ def test_items_nobody_knows_yet_are_asked_about_less_than_chips(onboarding):
     assert onboarding.question(onboarding.start()).kind == "chips"
 
 
+def test_values_are_read_as_everywhere_and_liked_in_a_sentence():
+    from coldstart.catalogue import Catalogue
+    from coldstart.entities import Item
+    from coldstart.onboarding.facets import facets_of
+
+    values = [("Malbec_Noir", "Full", "yes", 1987), ("Merlot", "Light", "no", 1999)] * 4
+    names = ("grapes", "body", "outdoor", "year")
+    items = [
+        Item(str(row), f"Wine {row}", {"grapes": [grape, "n/a"], **dict(zip(names[1:], rest, strict=True))})
+        for row, (grape, *rest) in enumerate(values)
+    ]
+    catalogue = Catalogue(items, kind="wine")
+    found = facets_of(catalogue, Library.load().fields, np.zeros((8, 2), np.float32), [""] * 8, seed=0)
+    assert {facet.name: [chip.value for chip in facet.chips] for facet in found} == {
+        "grapes": ["Malbec Noir", "Merlot"],
+        "body": ["Full", "Light"],
+        "year": ["1980s", "1990s"],
+    }
+    phrases = [facet.phrase for facet in found]
+    assert phrases == ["wines whose grapes are {}", "wines whose body is {}", "wines of the {}"]
+
+
 def test_items_of_one_title_are_told_apart():
     from coldstart.catalogue import Catalogue
     from coldstart.entities import Item
