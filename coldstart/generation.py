@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from coldstart.reading import Reader
+    from coldstart.trie import Look, Tokens
 
 Progress = Callable[[int], None]
 """Called with the number of continuations just done."""
@@ -210,17 +211,37 @@ class LanguageModel:
             found[batch] = self._reader.next_logits(groups, [token[0] for token in tokens]).double().cpu().numpy()
         return np.split(found, np.cumsum([len(questions) for _, questions in asked])[:-1])
 
-    def next_log_probabilities(self, prompt: str, rows: Sequence[Sequence[int]]) -> Tensor:
+    def next_log_probabilities(
+        self, prompt: str, rows: Sequence[Sequence[int]], firsts: Sequence[int] | None = None
+    ) -> Tensor:
         """Return how likely each token of the vocabulary is after a prompt and some tokens more, in nats.
 
         Args:
             prompt: Read once.
             rows: Tokens as :meth:`tokenize` has them; none for the prompt alone. They are read in one batch.
+            firsts: Asks after each beginning of a row that has at least so many tokens, and not after the row alone.
 
         Returns:
-            On the model's device, 32-bit. Shape: ``(rows, vocabulary)``.
+            Row by row, shorter beginnings first. On the model's device, 32-bit. Shape: ``(beginnings, vocabulary)``.
         """
-        return self._reader.next_log_probabilities(self._read(self._prompt_ids(prompt)), rows)
+        return self._reader.next_log_probabilities(self._read(self._prompt_ids(prompt)), rows, firsts)
+
+    def look(self, prompt: str) -> Look:
+        """Return what tells a :class:`coldstart.trie.Trie` how its beginnings go on after a prompt."""
+
+        def look(
+            rows: Sequence[Tokens], firsts: Sequence[int], asked: Sequence[NDArray[np.int32]]
+        ) -> list[NDArray[np.float64]]:
+            found = self.next_log_probabilities(prompt, rows, firsts)
+            places = np.repeat(np.arange(len(asked)), [len(each) for each in asked])
+            picked = found[places, np.concatenate(asked).astype(np.int64)].double().cpu().numpy()
+            return np.split(picked, np.cumsum([len(each) for each in asked])[:-1])
+
+        return look
+
+    def ending(self) -> int:
+        """Return the token that a line break after a text begins with: what tells that a title is over."""
+        return self._continuation_ids("1", "\n")[0]
 
     def chat(self, text: str) -> str:
         """Return a user's turn as this model's chat template writes it, ready for the answer.

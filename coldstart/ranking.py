@@ -132,7 +132,14 @@ class Ranker:
         raw = {scorer.name: scorer.score(query, rows) for scorer in scorers}
         return self._fused(query, rows, raw, weights, learned, None)
 
-    def shortlisted(self, query: Query, allowed: NDArray[np.bool_], platform: Platform | None) -> Scores:
+    def shortlisted(
+        self,
+        query: Query,
+        allowed: NDArray[np.bool_],
+        platform: Platform | None,
+        *,
+        also: NDArray[np.int64] | None = None,
+    ) -> Scores:
         """Score the rows that may be recommended; of more than some thousands, those that may be among the best.
 
         Scores of a short list are on the scale of all, as a sample tells it; see :mod:`coldstart.shortlist`.
@@ -141,6 +148,7 @@ class Ranker:
             query: What is asked.
             allowed: Which rows may be recommended. Shape: ``(items,)``.
             platform: What was learned from interactions; None before any.
+            also: Rows that are on the short list for another reason; all of them allowed. Shape: ``(rows,)``.
         """
         count = int(np.count_nonzero(allowed))
         if not self._index.is_large or count <= search.EXACT:
@@ -161,6 +169,7 @@ class Ranker:
             standing=self._standing(learned),
             standing_name="appeal" if learned is None else learned.name,
         )
+        found = found if also is None else np.union1d(found, also)
         new = found[~np.isin(found, sample, assume_unique=True)]
         rows = np.concatenate([sample, new])
         raw = {scorer.name: np.concatenate([usual[scorer.name], scorer.score(query, new)]) for scorer in scorers}
@@ -332,9 +341,19 @@ class Ranker:
             query = Query(liked=nobody, liked_weights=np.empty(0), disliked=nobody)
             self.shortlisted(query, np.ones(len(self._index.catalogue), np.bool_), platform)
 
-    def best(self, scores: Scores, k: int) -> Scores:
-        """Return the ``k`` best candidates, best first; all if there are fewer. An item's id decides between ties."""
-        return scores.at(top(scores.fused, self._ties[scores.rows], k))
+    def best(self, scores: Scores, k: int, *, also: NDArray[np.int64] | None = None) -> Scores:
+        """Return the ``k`` best candidates, best first; all if there are fewer. An item's id decides between ties.
+
+        Args:
+            scores: Of candidates.
+            k: How many.
+            also: Rows among the candidates that are returned besides, after those. Shape: ``(rows,)``.
+        """
+        places = top(scores.fused, self._ties[scores.rows], k)
+        if also is None:
+            return scores.at(places)
+        besides = np.flatnonzero(np.isin(scores.rows, also))
+        return scores.at(np.concatenate([places, besides[~np.isin(besides, places)]]))
 
     def ranked(self, scores: Scores, k: int) -> tuple[Recommendation, ...]:
         """Return the ``k`` best candidates as they are recommended, with each scorer's part."""

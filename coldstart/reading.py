@@ -58,8 +58,17 @@ class Reader(Protocol):
         """Return the logits of a few tokens after each row. Rows may be empty. Shape: ``(all rows, tokens)``."""
         ...
 
-    def next_log_probabilities(self, prefix: Prefix, rows: Rows) -> Tensor:
-        """Return the log-probability of every token after each row. Shape: ``(rows, vocabulary)``."""
+    def next_log_probabilities(self, prefix: Prefix, rows: Rows, firsts: Sequence[int] | None = None) -> Tensor:
+        """Return the log-probability of every token after each beginning of the rows, in nats.
+
+        Args:
+            prefix: What all rows continue.
+            rows: May be empty.
+            firsts: How long each row's first beginning is, from 0; the last is the row. The rows alone if None.
+
+        Returns:
+            Row by row, the shortest first. Shape: ``(beginnings, vocabulary)``.
+        """
         ...
 
 
@@ -121,9 +130,21 @@ class Packed:
         """Return the logits of a few tokens after each row. Shape: ``(all rows, tokens)``."""
         return self._ends(groups) @ self._llama.head[list(tokens)].T
 
-    def next_log_probabilities(self, prefix: Prefix, rows: Rows) -> Tensor:
-        """Return the log-probability of every token after each row. Shape: ``(rows, vocabulary)``."""
-        return torch.log_softmax(self._ends([(prefix, rows)]) @ self._llama.head.T, -1)
+    def next_log_probabilities(self, prefix: Prefix, rows: Rows, firsts: Sequence[int] | None = None) -> Tensor:
+        """Return the log-probability of every token after each beginning. Shape: ``(beginnings, vocabulary)``."""
+        if firsts is None:
+            states = self._ends([(prefix, rows)])
+        else:
+            wanted, at = [], 1  # the prompt's state stands before those of the rows' tokens
+            for row, first in zip(rows, firsts, strict=True):
+                wanted += [0] * (first == 0) + [at + place for place in range(max(first - 1, 0), len(row))]
+                at += len(row)
+            inner = torch.tensor([place - 1 for place in wanted if place], dtype=torch.long)
+            states = prefix.state.expand(len(wanted), -1).clone()
+            if len(inner):
+                read = self._llama.states([Group(prefix.past, [row for row in rows if row])], inner)
+                states[[place > 0 for place in wanted]] = read
+        return torch.log_softmax(states @ self._llama.head.T, -1)
 
     def _ends(self, groups: Sequence[tuple[Prefix, Rows]]) -> Tensor:
         """Return what the model makes of each row's last token: of its prompt's where the row is empty."""
@@ -193,8 +214,10 @@ class Whole:
         """Return the logits of a few tokens after each row, up to a constant a row. Shape: ``(all rows, tokens)``."""
         return torch.cat([self.next_log_probabilities(prefix, rows)[:, list(tokens)] for prefix, rows in groups])
 
-    def next_log_probabilities(self, prefix: Prefix, rows: Rows) -> Tensor:
-        """Return the log-probability of every token after each row. Shape: ``(rows, vocabulary)``."""
+    def next_log_probabilities(self, prefix: Prefix, rows: Rows, firsts: Sequence[int] | None = None) -> Tensor:
+        """Return the log-probability of every token after each beginning. Shape: ``(beginnings, vocabulary)``."""
+        if firsts is not None:
+            rows = [row[:end] for row, first in zip(rows, firsts, strict=True) for end in range(first, len(row) + 1)]
         found: Tensor = prefix.state.expand(len(rows), -1).clone()
         places = [place for place, row in enumerate(rows) if row]
         if places:

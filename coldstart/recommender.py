@@ -47,6 +47,7 @@ from coldstart.refining.refinement import Refinement
 from coldstart.refining.schedule import LANGUAGE, Schedule
 from coldstart.rows import key
 from coldstart.scoring import Query
+from coldstart.scoring.generating import Generating
 from coldstart.scoring.language import Language
 from coldstart.scoring.naming import Naming
 
@@ -57,6 +58,9 @@ if TYPE_CHECKING:
     from coldstart.scoring import Query
 
 __all__ = ["Recommender", "Suitability"]
+
+NAMING_READS = 1500
+"""Tokens that the language model reads to name items, at most."""
 
 
 class Recommender:
@@ -82,6 +86,7 @@ class Recommender:
         self._reader = Reader(index, self.library, self._models.encode)
         self._ranker = Ranker(index, weights or {})
         self._language: Naming | None = None
+        self._generating: Generating | None = None
         self._answering: Language | None = None
         self._spoken: Adapter | None = None
         self._by_language = False
@@ -292,6 +297,7 @@ class Recommender:
         made.index, made._ranker = index, Ranker(index, weights, self._ranker if encoder is None else None)
         if index is not self.index:
             made._language = None if self._language is None else self._language.of(index.catalogue)
+            made._generating = None if self._generating is None else self._generating.of(index.catalogue)
             made._answering = None if self._answering is None else self._answering.of(index.catalogue)
             previous = self._reader if encoder is None else None  # what another encoder made of texts is void
             made._reader = Reader(index, self.library, made._models.encode, previous)
@@ -745,6 +751,7 @@ class Recommender:
         exclude: Iterable[str] = (),
         candidates: Iterable[str] | None = None,
         language: int = 0,
+        named: int = 0,
         explain: bool = False,
     ) -> Recommendations:
         """Rank the catalogue for one person.
@@ -759,11 +766,13 @@ class Recommender:
             candidates: Ids to rank; None for the whole catalogue.
             language: How many of the best the language model reads again with the task description; 0 for
                 none. It takes some tens of milliseconds a candidate.
+            named: How many items the language model names by itself, from all that may come back, token by token: they
+                are read with the best. Only with ``language``; it takes seconds.
             explain: Give each item its reasons, those that hold when they are put to the test; see
                 :mod:`coldstart.reasons`.
 
         Raises:
-            ProfileError: ``k``, ``language`` or ``where`` can't be used.
+            ProfileError: ``k``, ``language``, ``named`` or ``where`` can't be used.
             UnknownItem: An id that the catalogue doesn't hold.
         """
         slices = self.recommending(
@@ -774,6 +783,7 @@ class Recommender:
             exclude=exclude,
             candidates=candidates,
             language=language,
+            named=named,
             explain=explain,
             size=max(count(k, "k", least=1), count(language, "language", least=0)),
         )
@@ -789,6 +799,7 @@ class Recommender:
         exclude: Iterable[str] = (),
         candidates: Iterable[str] | None = None,
         language: int = 0,
+        named: int = 0,
         explain: bool = False,
         size: int = 4,
     ) -> Iterator[Recommendations]:
@@ -803,6 +814,7 @@ class Recommender:
         """
         profile = profile if profile is not None else Profile()
         k, language = count(k, "k", least=1), count(language, "language", least=0)
+        named = count(named, "named", least=0)
         query, notes = self._reader.read(profile, context, meanings=self._meanings)
         eligible = self._reader.eligible(query, profile, where=where, exclude=exclude, candidates=candidates)
         scores = self._ranker.shortlisted(query, eligible, self.platform)
@@ -825,13 +837,22 @@ class Recommender:
         if not language or not len(scores.rows):
             yield found(scores, reason)
             return
-        scores = self._ranker.best(scores, max(k, language))
+        everything, scores = scores, self._ranker.best(scores, max(k, language))
         if self.language_model is None:
             yield found(scores, reason or "the index has no language model: ranked without it")
             return
         if not query.description:
             yield found(scores, reason)
             return
+        if named:
+            rows = (
+                self._namer(self.language_model)
+                .best(query.description, named, eligible, most=NAMING_READS)
+                .rows[:named]
+            )
+            if self.index.is_large:
+                everything = self._ranker.shortlisted(query, eligible, self.platform, also=rows)
+            scores = self._ranker.best(everything, max(k, language), also=rows)
         of = len(scores.rows)
         if size < max(k, language):
             yield found(scores, reason or f"the language model has read none of {of} candidates yet")
@@ -882,6 +903,11 @@ class Recommender:
             refined = None if self._spoken is None else lora.spoken(model, self._spoken)
             self._answering = Language(model, self.catalogue, self.library, refined)
         return self._answering
+
+    def _namer(self, model: LanguageModel) -> Generating:
+        if self._generating is None:
+            self._generating = Generating(model, self.catalogue, self.library)
+        return self._generating
 
     def _rereading(self, model: LanguageModel) -> Naming:
         if self._language is None:

@@ -457,3 +457,20 @@ def test_a_title_with_its_year_names_the_item_that_tells_the_year_apart(encoder,
     assert not told.notes
     for other in ("Heat (1995)", "Casino (1995)"):  # another year's, or nobody knows
         assert "read as a phrase" in found.recommend(Profile(likes=[other])).notes[0]
+
+
+def test_all_named_by_the_language_model_are_read_like_all_of_the_best(recommender, monkeypatch):
+    monkeypatch.setattr("coldstart.recommender.NAMING_READS", 10**6)
+    asked = Profile(text="smoky, for the evening")
+    every = len(recommender.catalogue)
+    named = recommender.recommend(asked, k=5, language=5, named=every)
+    best = recommender.recommend(asked, k=5, language=every)
+    assert [each.id for each in named] == [each.id for each in best]
+    assert [each.score for each in named] == pytest.approx([each.score for each in best], abs=1e-4)
+
+
+def test_only_what_may_come_back_is_named(recommender):
+    asked = Profile(text="smoky, for the evening")
+    few = recommender.catalogue.ids[:6]
+    found = recommender.recommend(asked, k=10, language=1, named=10, candidates=few, exclude=few[:1])
+    assert {each.id for each in found} == set(few[1:])

@@ -23,6 +23,7 @@ from coldstart.cli.people import pairs, profile_of, profile_options
 @click.option("--exclude", multiple=True, metavar="ID", help="An item that must not come back.")
 @click.option("--candidate", "candidates", multiple=True, metavar="ID", help="Rank only these; may be repeated.")
 @click.option("--language", default=0, metavar="N", help="Let the language model read the best N again; 0 for none.")
+@click.option("--named", default=0, metavar="N", help="Let it name N items of its own beside those; 0 for none.")
 @click.option("--explain", is_flag=True, help="Say why each is there, and what each scorer gave.")
 @prompts_option
 @encoding_option
@@ -34,6 +35,7 @@ def recommend(
     exclude: tuple[str, ...],
     candidates: tuple[str, ...],
     language: int,
+    named: int,
     explain: bool,
     prompts: tuple[Path, ...],
     encoding: str | None,
@@ -54,6 +56,7 @@ def recommend(
         exclude=exclude,
         candidates=candidates or None,
         language=language,
+        named=named,
         explain=explain,
     )
     if as_json:
