@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from coldstart import artefact
+from coldstart import artefact, search
 from coldstart.catalogue import Catalogue
 from coldstart.entities import Item
 from coldstart.errors import BadIndex
 from coldstart.facets import Facets
-from coldstart.index import Index, assemble, moved, template_hash
+from coldstart.index import Index, assemble, moved, standing, template_hash
+from coldstart.learning.estimating import Expectation, Quality, inputs
 from coldstart.prompting import Library, Template, render
 from coldstart.rows import Progress, Rows, Store, key
 
@@ -33,6 +34,12 @@ KNOWLEDGE_SAMPLE = 400
 
 WORTH_ALL_PROMPTS = 0.04
 """Knowledge from which all appeal prompts are asked; below, the prior weighs so little that the first one will do."""
+
+SAMPLES = (1000, 2000, 4000)
+"""Titles of a large catalogue that the language model reads: first so many, and more while that helps the rest."""
+
+WORTH_MORE = 0.01
+"""What a larger sample must add to the share of variance that estimates explain for a still larger one to be read."""
 
 _PAIRS_SAMPLE = 20_000
 _KNOWN_TOKENS = 32
@@ -77,13 +84,16 @@ def build(
         return store.fill("facets", texts, encoder.encode, progress, width=encoder.dimension, task="facets")
 
     facets = Facets.found(catalogue, library, encode)
-    knowledge = None
+    knowledge, sample = None, None
     prompts: tuple[_Prompt, ...] = ()
     if language_model is not None:
         knowledge = knowledge_of(catalogue, library, titles, language_model, store, progress)
         prompts, _ = _appeal_prompts(catalogue, library)
         prompts = prompts if knowledge >= WORTH_ALL_PROMPTS else prompts[:1]
-        _fill_appeal(prompts, titles, language_model, store, progress)
+        if len(set(titles)) > search.EXACT:
+            sample = _sample_appeal(prompts, titles, vectors, language_model, store, progress)
+        else:
+            _fill_appeal(prompts, titles, language_model, store, progress)
     manifest = {
         "format": artefact.FORMAT,
         "kind": catalogue.kind,
@@ -94,6 +104,7 @@ def build(
         "knowledge": knowledge,
         "measured": len(catalogue),
         "appeal": dict(sorted((prompt.name, prompt.section) for prompt in prompts)),
+        **({} if sample is None else {"sample": sample}),
         **models,
     }
     rows = store.rows(documents, titles)
@@ -139,6 +150,37 @@ def _fill_appeal(
             return np.stack([found.total, found.tokens.astype(float)], 1)
 
         store.fill(prompt.section, titles, score, progress, width=2, task=f"appeal {number}/{len(prompts)}")
+
+
+def _sample_appeal(
+    prompts: Sequence[_Prompt],
+    titles: Sequence[str],
+    vectors: NDArray[np.float32],
+    model: LanguageModel,
+    store: Store,
+    progress: Progress | None,
+) -> dict[str, float]:
+    """Let the model read a sample of the titles, and return how well the others' appeal can be expected from that.
+
+    The sample is drawn by hash, so that it hardly changes when items come and go. It is doubled as long as that made
+    expectations better; how good they are is told by titles that are left out.
+    """
+    rows_of = {title: row for row, title in enumerate(titles) if title}
+    drawn = sorted(rows_of, key=key)
+    mean = vectors.mean(0, dtype=np.float64).astype(np.float32)
+    quality: Quality | None = None
+    for count in SAMPLES:
+        sample = drawn[:count]
+        _fill_appeal(prompts, sample, model, store, progress)
+        told = np.stack([[store.known[prompt.section][key(title)] for title in sample] for prompt in prompts])
+        moved = vectors[[rows_of[title] for title in sample]] - mean
+        moved /= np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-9)
+        values = standing(told[..., 0].T, told[0, :, 1].astype(np.int64))
+        before, quality = quality, Expectation.of(inputs(moved, sample), values).quality
+        if len(sample) < count or (before is not None and quality.share < before.share + WORTH_MORE):
+            break
+    assert quality is not None  # noqa: S101 - there are sizes
+    return {"titles": len(sample), "share": round(quality.share, 4), "order": round(quality.order, 4)}
 
 
 def knowledge_of(
@@ -238,7 +280,7 @@ def extended(index: Index, items: Iterable[Item], *, encoder: Encoder, library: 
     """Return an index that also holds these items, at the cost of reading their texts with the encoder.
 
     What the language model says of them is left open: :attr:`AppealEvidence.pending` tells of which, and
-    :func:`build` with this index as ``previous`` asks for it.
+    :func:`build` with this index as ``previous`` asks for it, unless a sample is all that it reads.
     """
     catalogue = index.catalogue.with_items(items)
     places = _places(index, catalogue, library)
@@ -306,7 +348,7 @@ def _updated(
     manifest = {
         **{name: value for name, value in index.manifest.items() if name not in ("files", "catalogue")},
         "items": len(catalogue),
-        "pending": int(np.count_nonzero(pending)),
+        "pending": 0 if index.manifest.get("sample") else int(np.count_nonzero(pending)),
     }
     return moved(index, catalogue, vectors, rows, facets, manifest, places)
 

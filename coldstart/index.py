@@ -26,6 +26,9 @@ from coldstart.search import Search
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+LENGTH_POWER = 0.7
+"""Log-probabilities are divided by tokens to this power: 1 favours long familiar phrases, 0 favours short titles."""
+
 _SHRINK_MEAN = 10.0
 _WORTH_KEEPING = 500  # rows whose vectors are kept for the next scorer
 
@@ -39,7 +42,8 @@ class AppealEvidence:
         total: Log-probability of the title, in nats; NaN where it has no words. Shape: ``(items, prompts)``.
         tokens: Tokens of the title. Shape: ``(items,)``.
         knowledge: How well the model knows the catalogue: see :func:`coldstart.building.knowledge_of`.
-        pending: Which items the model hasn't read yet; their ``total`` is NaN. Shape: ``(items,)``.
+        pending: Which items the model hasn't read, yet or since a sample of a large catalogue was enough; their
+            ``total`` is NaN. Shape: ``(items,)``.
     """
 
     prompts: tuple[str, ...]
@@ -47,6 +51,22 @@ class AppealEvidence:
     tokens: NDArray[np.int64]
     knowledge: float
     pending: NDArray[np.bool_]
+
+
+def standing(total: NDArray[np.float64], tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean over prompts of titles' standardised, length-normalised log-probabilities. Shape: ``(items,)``.
+
+    Args:
+        total: See :class:`AppealEvidence`; NaN of those that aren't known, which then stand nowhere, NaN.
+        tokens: Likewise.
+    """
+    normalised = total / np.maximum(tokens, 1)[:, None] ** LENGTH_POWER
+    if not np.isfinite(normalised).any():
+        return np.full(len(normalised), np.nan)
+    spread = np.nanstd(normalised, 0)
+    centred = normalised - np.nanmean(normalised, 0)
+    result: NDArray[np.float64] = (centred / np.where(spread > 0, spread, 1.0)).mean(1)
+    return result
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,8 @@ class Ranker:
     @cached_property
     def appeal(self) -> Appeal | None:
         """The prior before who asks; None for an index without a language model."""
-        return None if self._index.appeal is None else Appeal(self._index.appeal, self._index.points)
+        index = self._index
+        return None if index.appeal is None else Appeal(index.appeal, index.points, index.rows.titles)
 
     def score(self, query: Query, rows: NDArray[np.int64], platform: Platform | None) -> Scores:
         """Score some rows, in their order, with all but the language model.

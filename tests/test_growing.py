@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from coldstart import building, search
 from coldstart.catalogue import Catalogue
 from coldstart.entities import Item, Profile
 from coldstart.errors import CatalogueError, UnknownItem
@@ -144,3 +145,37 @@ def test_what_was_prepared_isnt_encoded_again(half, encoder, monkeypatch):
     alone = [[r.score for r in half.remove(["t00"]).recommend(person, k=5)] for person in people]
     monkeypatch.setattr(type(encoder), "encode", lambda *_, **__: pytest.fail("it was encoded again"))
     np.testing.assert_allclose([[r.score for r in made.recommend(person, k=5)] for person in people], alone, atol=1e-4)
+
+
+@pytest.fixture
+def sampling(monkeypatch):
+    """Catalogues of more than ten titles are large, of which twelve at most are read."""
+    monkeypatch.setattr(search, "EXACT", 10)
+    monkeypatch.setattr(building, "SAMPLES", (6, 12))
+    monkeypatch.setattr(building, "WORTH_MORE", -np.inf)
+
+
+@pytest.mark.usefixtures("sampling")
+def test_of_a_large_catalogue_a_sample_is_read_and_nothing_is_pending(teas, encoder, language_model):
+    built = Recommender.build(Catalogue(teas(30), kind="tea"), encoder=encoder, language_model=language_model)
+    assert built.index.manifest["sample"]["titles"] == 12
+    assert built.index.appeal.pending.sum() == 18
+    assert np.isfinite(built._ranker.appeal.prior).all()
+    assert len(set(built._ranker.appeal.prior.tolist())) == 30
+    assert built.pending == 0
+    new = [Item("new", "Harbour Light", {"sort": "green"})]
+    grown = built.add(new, appeal="later")
+    assert grown.pending == 0
+    assert np.isfinite(grown._ranker.appeal.prior).all()
+    smaller = built.remove([built.catalogue.ids[0]])
+    assert smaller.pending == 0
+
+
+@pytest.mark.usefixtures("sampling")
+def test_the_sample_is_the_same_whatever_the_order_of_items(teas, encoder, language_model):
+    models = {"encoder": encoder, "language_model": language_model}
+    one = Recommender.build(Catalogue(teas(24), kind="tea"), **models)
+    other = Recommender.build(Catalogue(teas(24)[::-1], kind="tea"), **models)
+    assert one.index.appeal.pending.tolist() == other.index.appeal.pending[::-1].tolist()
+    assert other._ranker.appeal.prior[::-1] == pytest.approx(one._ranker.appeal.prior, abs=1e-4)
+    assert one.index.manifest["sample"] == pytest.approx(other.index.manifest["sample"], abs=2e-3)

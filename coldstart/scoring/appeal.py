@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from coldstart.index import AppealEvidence
+from coldstart.index import AppealEvidence, standing
+from coldstart.learning.estimating import Expectation, inputs
 from coldstart.scoring import Query
 from coldstart.search import Search
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LENGTH_POWER = 0.7
-"""Log-probabilities are divided by tokens to this power: 1 favours long familiar phrases, 0 favours short titles."""
-
-
-RIDGE = 5.0
-"""The penalty of the regression of appeal on vectors, in units of one item's squared length."""
-
-_SAMPLE = 2000  # items that the regression is fitted to
+_SAMPLE = 8000  # items that the regression is fitted to, at most
+_BLOCK = 16_384  # items that are estimated at once
 
 
 class Appeal:
@@ -28,16 +24,22 @@ class Appeal:
 
     Args:
         evidence: What the language model said.
-        vectors: The items' centred vectors, from which the appeal of those that it hasn't read yet is estimated; None
-            takes them for average. Shape: ``(items, dimension)``.
+        vectors: The items' centred vectors, from which the appeal of those that it hasn't read is estimated; None takes
+            them for average. Shape: ``(items, dimension)``.
+        titles: What it reads of each item, whose length says something too. Shape: ``(items,)``.
     """
 
     name = "appeal"
 
-    def __init__(self, evidence: AppealEvidence, vectors: Search | NDArray[np.float32] | None = None) -> None:
+    def __init__(
+        self,
+        evidence: AppealEvidence,
+        vectors: Search | NDArray[np.float32] | None = None,
+        titles: Sequence[str] | None = None,
+    ) -> None:
         self.prior = prior(evidence)
         if evidence.pending.any():
-            self.prior[evidence.pending] = estimated(self.prior, evidence.pending, vectors)
+            self.prior[evidence.pending] = estimated(self.prior, evidence.pending, vectors, titles)
 
     def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:  # noqa: ARG002 - asks nothing
         """Return each row's prior; NaN for items without a title."""
@@ -46,24 +48,22 @@ class Appeal:
 
 def prior(evidence: AppealEvidence) -> NDArray[np.float64]:
     """Return each item's appeal, in standard deviations from the catalogue's mean. Shape: ``(items,)``."""
-    normalised = evidence.total / np.maximum(evidence.tokens, 1)[:, None] ** LENGTH_POWER
-    if not np.isfinite(normalised).any():
-        return np.full(len(normalised), np.nan)
-    spread = np.nanstd(normalised, 0)
-    centred = normalised - np.nanmean(normalised, 0)
-    result: NDArray[np.float64] = (centred / np.where(spread > 0, spread, 1.0)).mean(1)
-    return result
+    return standing(evidence.total, evidence.tokens)
 
 
 def estimated(
-    known: NDArray[np.float64], pending: NDArray[np.bool_], vectors: Search | NDArray[np.float32] | None
+    known: NDArray[np.float64],
+    pending: NDArray[np.bool_],
+    vectors: Search | NDArray[np.float32] | None,
+    titles: Sequence[str] | None = None,
 ) -> NDArray[np.float64]:
-    """Return what the appeal of other items lets expect of those that weren't read yet: a ridge regression on vectors.
+    """Return what the appeal of other items lets expect of those that weren't read: a ridge regression on vectors.
 
     Args:
         known: Each item's prior; NaN for unknown. Shape: ``(items,)``.
         pending: Which items to estimate. Shape: ``(items,)``.
         vectors: Centred unit vectors; None for an estimate of 0, the mean. Shape: ``(items, dimension)``.
+        titles: What the model reads of each item; None to leave their lengths out. Shape: ``(items,)``.
 
     Returns:
         Shape: ``(pending items,)``.
@@ -71,13 +71,13 @@ def estimated(
     rows = np.flatnonzero(np.isfinite(known) & ~pending)
     if vectors is None or len(rows) == 0:
         return np.zeros(int(pending.sum()))
+
+    def told(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        return inputs(vectors[rows], [titles[row] if titles else "" for row in rows.tolist()])
+
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLE)).astype(np.int64)]
-    inputs = vectors[rows].astype(np.float64)
-    mean = known[rows].mean()
-    inner = inputs.T @ inputs + RIDGE * np.eye(inputs.shape[1])
-    direction = np.linalg.solve(inner, inputs.T @ (known[rows] - mean))
-    result: NDArray[np.float64] = mean + vectors[np.flatnonzero(pending)] @ direction
-    return result
+    expected, wanted = Expectation.of(told(rows), known[rows]), np.flatnonzero(pending)
+    return np.concatenate([expected(told(wanted[at : at + _BLOCK])) for at in range(0, len(wanted), _BLOCK)])
 
 
 def earned_weight(knowledge: float) -> float:
