@@ -46,12 +46,6 @@ LIST = 10
 """How long the list is whose chances a question should raise."""
 
 DRAWS = 64
-AGAIN = 0.4
-"""What a question counts if its facet, or items, were asked about once already; set on MovieLens-100K, seed 11.
-
-Sorts of questions that complement each other lead further than the belief expects.
-"""
-
 PLAUSIBLE = 400
 """How many items are looked at when questions are weighed: those that may come into the list."""
 
@@ -84,16 +78,12 @@ class Ground:
         vectors: Of the variables. Shape: ``(variables, width)``.
         mean: ``m``. Shape: ``(variables,)``.
         items: How many of the variables are items; they come first.
-        member: Which items have which chips, ones. SciPy CSR. Shape: ``(items, chips)``.
-        share: Of all likes, how many have each chip. Shape: ``(chips,)``.
     """
 
     likes: sparse.csr_matrix
     vectors: NDArray[np.float32]
     mean: Floats
     items: int
-    member: sparse.csr_matrix
-    share: Floats
 
     @classmethod
     def of(cls, platform: Platform, chips: Sequence[Chip]) -> Ground:
@@ -102,7 +92,7 @@ class Ground:
         member = membership(chips, len(popularity))
         share = np.asarray(popularity @ member).ravel() / popularity.sum()
         table = platform.likes.table.astype(np.float64)
-        chosen = chosen_by(table, member, share)
+        chosen = _chosen(table, member, share)
         people, faint = table.shape[0], binom.sf(np.floor(KNOWN * share), KNOWN, share)
         rate = (np.asarray(chosen.sum(0)).ravel() + KNOWN * faint) / (people + KNOWN)
         return cls(
@@ -110,8 +100,6 @@ class Ground:
             vectors=_vectors(platform.vectors, member),
             mean=np.concatenate([popularity, np.clip(rate, 0.02, 0.98)]),
             items=len(popularity),
-            member=member,
-            share=share,
         )
 
     @cached_property
@@ -132,7 +120,7 @@ def membership(chips: Sequence[Chip], items: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((np.ones(len(rows)), (rows, places)), shape=(items, len(chips)))
 
 
-def chosen_by(likes: sparse.csr_matrix, member: sparse.csr_matrix, share: Floats) -> sparse.csr_matrix:
+def _chosen(likes: sparse.csr_matrix, member: sparse.csr_matrix, share: Floats) -> sparse.csr_matrix:
     """Return which chips each person would choose: those that more of their likes have than of everyone's."""
     held = np.asarray((likes @ member).todense())
     each = np.asarray(likes.sum(1)).reshape(-1, 1)
@@ -201,12 +189,7 @@ class Worth:
         hidden: Items that won't be shown: those that are liked or disliked already. Shape: ``(items,)``.
         noise: How much of a variable's variance before any answer is added to an answer as noise.
         faint: How many times that if an item isn't chosen: not to know it says next to nothing.
-
-    Attributes:
-        again: What a question counts for each time its facet, or items, were asked about before.
     """
-
-    again = AGAIN
 
     def __init__(self, belief: Belief, usual: Floats, hidden: NDArray[np.bool_], *, noise: float, faint: float) -> None:
         self.usual = usual
@@ -286,19 +269,13 @@ class Worth:
         np.fill_diagonal(correlation, 1.0)
         drawn = _standard(len(asked)) @ _root(correlation).T
         yes = drawn < norm.ppf(self._expected[asked])
-        moves = self._moves(asked, yes)
+        noise = np.where(yes, self._noise[asked], self._faint[asked])
+        inner = covariance + noise[:, :, None] * np.eye(len(asked))
+        moves = np.linalg.solve(inner, (yes - self._expected[asked])[:, :, None])[:, :, 0] @ self._columns[:, asked].T
         own = self._own[asked]
         gone = np.zeros(moves.shape, np.bool_)
         gone[:, own[own >= 0]] = yes[:, own >= 0]
         return max(float(self._raised(self._mean + moves, gone).mean()), 0.0)
-
-    def _moves(self, asked: Sequence[int], yes: NDArray[np.bool_]) -> Floats:
-        """Return what answers do to the chances. ``(answers, asked)`` to ``(answers, plausible items)``."""
-        covariance = self._inner[np.ix_(asked, asked)]
-        noise = np.where(yes, self._noise[asked], self._faint[asked])
-        inner = covariance + noise[:, :, None] * np.eye(len(asked))
-        steps = np.linalg.solve(inner, (yes - self._expected[asked])[:, :, None])[:, :, 0]
-        return np.asarray(steps @ self._columns[:, asked].T)
 
 
 def _root(correlation: Floats) -> Floats:

@@ -16,7 +16,6 @@ from coldstart.fusion import standardise
 from coldstart.learning.companions import NOISE
 from coldstart.onboarding.asking import ExpectedGain, Offer, Policy
 from coldstart.onboarding.belief import Belief, Ground, Observation, Worth
-from coldstart.onboarding.crowd import Crowd, Shown
 from coldstart.onboarding.dialogue import Asked, Dialogue, Kind, Option, Question
 from coldstart.onboarding.facets import Chip, Facet, distinct_labels, facets_of
 from coldstart.onboarding.suggestions import Suggestions, suggested
@@ -59,7 +58,6 @@ class _State:
     likes: Any
     ground: Ground
     anybody: Belief
-    crowd: Crowd | None
 
 
 class Onboarding:
@@ -126,9 +124,6 @@ class Onboarding:
 
     def profile(self, dialogue: Dialogue) -> Profile:
         """Return what a dialogue amounts to as a profile: chosen chips are likes in words, and items likes by id."""
-        return self._profile(dialogue, chips=True)
-
-    def _profile(self, dialogue: Dialogue, *, chips: bool) -> Profile:
         who = dialogue.profile
         likes, dislikes, text = list(who.likes), list(who.dislikes), [who.text]
         for asked, value in self._replies(dialogue):
@@ -137,7 +132,7 @@ class Onboarding:
             elif asked.attribute:
                 facet = self._facet[asked.attribute]
                 chosen = asked.about if value == "yes" else () if isinstance(value, str) else value
-                likes += [facet.phrase.format(chip) for chip in chosen] if chips else ()
+                likes += [facet.phrase.format(chip) for chip in chosen]
             elif asked.kind == "item":
                 likes += asked.about if value == "like" else ()
                 dislikes += asked.about if value == "dislike" else ()
@@ -193,7 +188,7 @@ class Onboarding:
                 askable = np.concatenate([items, np.arange(ground.items, len(ground.mean))]).astype(np.int64)
                 columns = ground.columns(askable)
                 anybody = Belief(ground.mean, askable, columns, ground.variance[askable], ground.items)
-                self._state = _State(platform.likes, ground, anybody, Crowd.of(ground, seed=self.seed))
+                self._state = _State(platform.likes, ground, anybody)
             return self._state
 
     def warm(self) -> None:
@@ -289,11 +284,7 @@ class Onboarding:
         hidden = np.zeros(belief.items, np.bool_)
         hidden[query.liked] = hidden[query.disliked] = True
         hidden[[one.variables[0] for one in answers if one.variables[0] < belief.items and one.value > 0]] = True
-        usual, doubt = state.ground.mean[belief.askable], {"noise": NOISE, "faint": FAINT}
-        if isinstance(self.policy, ExpectedGain) and state.crowd is not None:
-            worth: Worth = Shown(belief, usual, hidden, **doubt, crowd=state.crowd, answers=[*before, *answers])
-        else:
-            worth = Worth(belief, usual, hidden, **doubt)
+        worth = Worth(belief, state.ground.mean[belief.askable], hidden, noise=NOISE, faint=FAINT)
         found = list(self._offer.questions(belief, worth, dialogue.answers, hidden, self.policy))
         least = max(worth.now, 1e-9) if isinstance(self.policy, ExpectedGain) else 1.0
         if isinstance(self.policy, ExpectedGain):  # nobody can tell of what they don't recognise
@@ -323,13 +314,10 @@ class Onboarding:
     def weighed(self, dialogue: Dialogue) -> tuple[Query, Scores]:
         """Return what each scorer gives the whole catalogue after a dialogue, answers among them (:data:`ANSWERS`).
 
-        Once people were seen, chips count by what their choosers like, and not as words besides. The part is the
-        logarithm of what answers did to the chance of liking each item, beyond the likes by id that
+        The part is the logarithm of what answers did to the chance of liking each item, beyond the likes by id that
         the collaborative scorer knows of; no part without answers.
         """
-        platform = self.recommender.platform
-        seen = platform is not None and platform.likes.events > 0
-        query, scores = self.recommender.weighed(self._profile(dialogue, chips=not seen))
+        query, scores = self.recommender.weighed(self.profile(dialogue))
         state = self._prepared()
         before, answers = self._observed(dialogue, query)
         if not answers:
