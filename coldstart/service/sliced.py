@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
@@ -33,10 +35,19 @@ class SlicedEncoder(Encoder):
         encoder: The encoder itself.
         executor: What owns it.
         urgent: Whether somebody waits for it: slices then queue with the requests, else in the background.
+        hurrying: Gives the models all threads for a while, where no request is there to share them with.
     """
 
-    def __init__(self, encoder: Encoder, executor: Executor, *, urgent: bool) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        executor: Executor,
+        *,
+        urgent: bool,
+        hurrying: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self.__dict__.update(encoder.__dict__)
+        self._hurrying = hurrying
         self._encoder = encoder
         self._executor = executor
         self._run = _runner(executor, urgent=urgent)
@@ -54,9 +65,15 @@ class SlicedEncoder(Encoder):
         progress: Callable[[int], None] | None = None,
     ) -> NDArray[np.float32]:
         """Return the unit vectors of texts, as :meth:`Encoder.encode` does. Shape: ``(texts, dimension)``."""
+
+        def read(part: Sequence[str], hurrying: AbstractContextManager[None]) -> NDArray[np.float32]:
+            with hurrying:
+                return self._encoder.encode(part, role=role)
+
         found = [np.zeros((0, self.dimension), np.float32)]
         for slice_ in _slices(texts, TEXTS, self._executor):
-            found.append(self._run(lambda slice_=slice_: self._encoder.encode(slice_, role=role)))  # type: ignore[misc]
+            hurrying = self._hurrying() if self._executor.quiet > QUIET else nullcontext()
+            found.append(self._run(partial(read, slice_, hurrying)))
             if progress is not None:
                 progress(len(slice_))
         return np.concatenate(found)

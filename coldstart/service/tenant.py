@@ -49,8 +49,8 @@ class Engine:
         language_model: None does without.
         executor: The thread that owns the models.
         meanings: What types of events say.
-        threads: Of the language model for a request that waits; all else has one, since short matrix products gain
-            nothing from more and lose much when the cores are busy.
+        threads: Of the language model for a request that waits, and of the encoder for items while none comes; all
+            else has one, since short matrix products gain nothing from more and lose much when the cores are busy.
     """
 
     encoder: Encoder
@@ -74,11 +74,11 @@ class Engine:
 
     def urgent(self, encoder: Encoder) -> Encoder:
         """Return an encoder, with an adapter or without, for threads that somebody waits for."""
-        return SlicedEncoder(encoder, self.executor, urgent=True)
+        return SlicedEncoder(encoder, self.executor, urgent=True, hurrying=self.hurrying)
 
     def patient(self, encoder: Encoder) -> Encoder:
         """Return an encoder, with an adapter or without, for threads that nobody waits for."""
-        return SlicedEncoder(encoder, self.executor, urgent=False)
+        return SlicedEncoder(encoder, self.executor, urgent=False, hurrying=self.hurrying)
 
     @property
     def reading(self) -> LanguageModel | None:
