@@ -33,7 +33,7 @@ class Run(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What it is about: "rankings", "growth", "answers", "refining" or "speed"."""
+        """What it is about: "rankings", "growth", "answers", "refining", "speed" or "service"."""
         if self.record["benchmark"] == "quality":
             return "answers" if "shots" in self.found else "rankings"
         return {"fewshot": "growth"}.get(self.record["benchmark"], str(self.record["benchmark"]))
@@ -110,7 +110,8 @@ def read(folder: Path) -> dict[str, Runs]:
         raise EvaluationError(f"{folder} is no folder: expected the one that the benchmarks' --out writes to")
     seen: dict[tuple[Any, ...], Run] = {}
     found: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
-    for run in (run for benchmark in ("quality", "fewshot", "refining", "speed") for run in _runs(folder, benchmark)):
+    scripts = ("quality", "fewshot", "refining", "speed", "service")
+    for run in (run for benchmark in scripts for run in _runs(folder, benchmark)):
         if other := seen.get(run.key):
             raise EvaluationError(f"{other.file} and {run.file} both hold {run.key}: expected one of them; remove one")
         seen[run.key] = run

@@ -1,10 +1,10 @@
 """What do the results say? The README's tables, and the picture of a platform as it grows, from the records on disk.
 
-Method: every ``benchmarks/results/{quality,fewshot,refining,speed}*.json``, as the scripts' ``--out`` writes it, goes
-into the README between two marks: a table for each data set of each benchmark, with its seed, users, commit, hardware
-and files, and ``growth.png`` beside the records. Nothing is measured here; what papers published stands in tables of
-its own. A cell of the growth grid is above its best rival, or below, where the 95 % interval of the paired difference
-excludes 0.
+Method: every ``benchmarks/results/{quality,fewshot,refining,speed,service}*.json``, which the scripts' ``--out``
+wrote, go into the README between two marks: a table for each data set of each benchmark, with its seed, users,
+commit, hardware and files, and ``growth.png`` beside the records. Nothing is measured here; what papers published
+stands in tables of its own. A cell of the growth grid is above its best rival, or below, where the 95 % interval of
+the paired difference excludes 0.
 
 Command: ``python benchmarks/report.py [--check] [--results FOLDER] [--readme FILE]``. ``--check`` writes nothing, and
 exits 1 naming the first table that isn't what the results give. The picture needs matplotlib.
@@ -77,6 +77,10 @@ like ratio: what share of the items they judged a user liked. Bold is best; ours
     "speed": """### Speed
 
 Medians; in brackets what the same model does without our code, and the 95th percentile of requests.""",
+    "service": """### The service
+
+Measured over HTTP beside the load generator, on the same machine, with what we ask of it: `benchmarks/service.py` says
+how.""",
 }
 """What stands before a kind's tables."""
 
@@ -88,7 +92,14 @@ def blocks(results: Mapping[str, Runs], *, folder: str) -> dict[str, str]:
         results: Runs by kind and title.
         folder: Where the records are, as seen from the README.
     """
-    tables = {"rankings": _ranked, "growth": _grown, "refining": _refined, "answers": _answered, "speed": _timed}
+    tables = {
+        "rankings": _ranked,
+        "growth": _grown,
+        "refining": _refined,
+        "answers": _answered,
+        "speed": _timed,
+        "service": _served,
+    }
     found = {}
     for kind in (kind for kind in LEGENDS if kind in results):
         found[f"the words on {kind}"] = LEGENDS[kind].replace("{folder}", folder)
@@ -211,6 +222,18 @@ def _timed(runs: Sequence[Run]) -> str:
             *([f"request with {kind}, ms", f"{ms['median']:.1f} (95 %: {ms['p95']:.1f})"] for kind, ms in requests),
         ]
     )
+
+
+def _served(runs: Sequence[Run]) -> str:
+    (run,) = runs
+    bars: Mapping[str, tuple[str, float]] = run.record["bars"]
+    rows = [["", "measured", "asked"]]
+    for name, value in run.found["results"].items():
+        sign, bar = bars.get(name, ("", 0.0))
+        missed = bool(sign) and not (value <= bar if sign == "<=" else value >= bar)
+        asked = f"{sign} {bar:,.0f}{' (missed)' if missed else ''}" if sign else ""
+        rows.append([name, f"{value:,.1f}".removesuffix(".0"), asked])
+    return _table(rows)
 
 
 def stale(results: Mapping[str, Runs], folder: Path, readme: Path) -> str:

@@ -103,7 +103,8 @@ def main() -> None:
             print(f"{name}: done after {time.monotonic() - start:.0f} s", file=sys.stderr)
         bench.close()
     print_table(table(results))
-    finish({"benchmark": "service", "seed": given.seed, "quick": given.quick, **made, "results": results}, given.out)
+    about = {"seed": given.seed, "quick": given.quick, **made, "bars": BARS}
+    finish({"benchmark": "service", **about, "results": results}, given.out)
     if any(name.endswith(", failed") for name in results):
         sys.exit(1)
 

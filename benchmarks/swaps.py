@@ -52,7 +52,7 @@ def swapped_under(running: Running, items: Sequence[Item], *, asked: int, seed: 
     """
     found, stop = Swapped(asked), threading.Event()
     running.start()
-    with running.client() as client:
+    with running.client(timeout=300) as client:
         client.put_items(items)
     running.stop()  # which keeps the index that adapters lie beside
     running.start()

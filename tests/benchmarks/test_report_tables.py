@@ -20,7 +20,7 @@ from records import BASELINES, NDCG, OBSERVED, OURS, WORDS, Run, read
 
 TOYS = [f"t{n:02d}" for n in range(24)]
 SEEN, STATED, SHOTS = ("0", "100", "all"), (0, 5), (0, 16)
-FILES = ("quality-toys.json", "fewshot-toys.json", "speed.json", "refining-toys.json")
+FILES = ("quality-toys.json", "fewshot-toys.json", "speed.json", "refining-toys.json", "service.json")
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +79,9 @@ def made(toys, leaning):
         FILES[1]: {"benchmark": "fewshot", "runs": [found.to_json() for found in grown], **about},
         FILES[2]: {"benchmark": "speed", "results": speed, **about},
         FILES[3]: {"benchmark": "refining", "runs": [refined], "rate": rate, **about},
-    }
+        FILES[4]: {"benchmark": "service", "bars": {"p50, ms": ["<=", 20.0], "a second": [">=", 80.0]}, **about,
+                   "results": {"p50, ms": 12.34, "a second": 79.0, "rounds": 100}},
+    }  # fmt: skip
 
 
 @pytest.fixture
@@ -139,6 +141,7 @@ class TestRecords:
             "growth": {"toys, seed 0": len(SEEN) * len(STATED)},
             "refining": {"toys, seed 0": 1},
             "speed": {"speed.json, seed 0": 1},
+            "service": {"service.json, seed 0": 1},
         }
 
     def test_runs_spread_over_files_make_one_table(self, folder):
@@ -265,7 +268,13 @@ class TestTables:
                 line = block.splitlines()[0]
                 for said in ("seed 0", "commit 0123456,", cpu, ".json](results/"):
                     assert said in line
-                assert "users" in line or "speed" in name
+                assert "users" in line or "speed" in name or "service" in name
+
+    def test_what_a_service_misses_of_what_is_asked_is_said(self, blocks):
+        found = rows(blocks["service, service.json, seed 0"])
+        assert found["p50, ms"] == ["12.3", "<= 20"]
+        assert found["a second"] == ["79", ">= 80 (missed)"]
+        assert found["rounds"] == ["100", ""]
 
     @pytest.mark.parametrize(
         ("commit", "dirty", "said"),
