@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-SURE, TRUSTED = 0.02, 0.7
-"""What is still to be read of a title is taken to cost at least this share of what all but so few titles' ends cost. On
-two people and all of MovieLens-100K's titles it found the same twenty as no such bound, in under a third of the reads;
-trusted in full it found four fifths of them."""
+SURE, TRUSTED = 0.02, 0.5
+"""What is still to be read of a title is taken to cost at least this share of what all but so few titles' ends cost.
+Set on one person and MovieLens-100K's titles: it found the same twenty as no such bound in 3,012 reads of 7,376;
+with 0.7 it found eighteen of them in 1,839."""
 
 _SAMPLE = 200  # titles whose ends tell what ends cost
 _FEWEST = 10  # titles that have so many tokens; what costs more isn't told
