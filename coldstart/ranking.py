@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 FEW = 5.0
 """With how many liked things closeness to them counts half: one favourite tells less of a taste than ten."""
 
+WORDS_AT_LEAST = 1 / 3
+"""What of their weight words shared with likes keep however few these are: with one favourite they are the surest."""
+
 BESIDE_FACETS = 0.35
 """What of their weight a text as a whole and shared words keep where facets tell what the text asks for."""
 
@@ -281,7 +284,8 @@ class Ranker:
     def _usual(self, query: Query, rows: NDArray[np.int64], platform: Platform | None) -> dict[str, float]:
         """Return the shipped weights, with what the user says and likes sharing one unit between them.
 
-        Closeness to few liked things weighs less, unless the user says something in words as well.
+        Closeness to few liked things weighs less, unless the user says something in words as well; words shared
+        with them never less than :data:`WORDS_AT_LEAST`.
         """
         weights = dict(self.weights)
         likes, text = len(query.liked) + len(query.liked_phrases), "text" in query.texts
@@ -298,8 +302,10 @@ class Ranker:
         for name in present:
             weights[name] /= max(1.0, share)
         if likes and not text:
-            for name in ("liked", "taste", "disliked", "lexical"):
-                weights[name] *= likes / (likes + FEW)
+            told = likes / (likes + FEW)
+            for name in ("liked", "taste", "disliked"):
+                weights[name] *= told
+            weights["lexical"] *= max(told, WORDS_AT_LEAST)
         if platform is not None and "collaborative" not in self.given:
             seen, items = int(platform.likes.table.nnz), len(self._index.catalogue)
             weights["collaborative"] = collaborative.weight(seen, items, appeal=weights["appeal"], text=text)
