@@ -71,8 +71,7 @@ class Ground:
         """
         arrived = {id_: now for id_ in self._rows if id_ not in before}
         out = frozenset(without)
-        records = platform.experience.records()
-        experience = Experience.of(record for record in records if record[0][0] not in out)
+        experience = platform.experience.copied(out)
         arrivals = {**arrived, **platform.arrivals}
         told: dict[str, Any] = {"half_life": platform.half_life, "arrivals": arrivals, "meanings": platform.meanings}
         told["weighing"] = None if out else platform.weighing

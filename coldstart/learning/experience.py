@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,6 +127,12 @@ class Experience:
         before = len(self._events)
         self._events = {key: time for key, time in self._events.items() if key[0] != user}
         return before - len(self._events)
+
+    def copied(self, without: Collection[str] = ()) -> Experience:
+        """Return the same events in an object of their own, but for those of some users."""
+        made = Experience()
+        made._events = {key: time for key, time in self._events.items() if key[0] not in without}
+        return made
 
     def records(self) -> list[tuple[Key, float]]:
         """Return the events and when they happened or were told, sorted: the order they came in can't be read off."""
