@@ -57,6 +57,8 @@ def application(service: Service) -> Any:
         )
         opening = asyncio.create_task(service.start())
         yield
+        if not service.ready:  # asked to stop before all is open: its next slice of work ends the opening
+            await asyncio.to_thread(service.executor.close)
         await opening
         await asyncio.to_thread(service.close)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from coldstart.executor import Busy, Executor
+from coldstart.executor import Busy, Closed, Executor
 from coldstart.service.keys import Keys
 from coldstart.service.lists import GivenLists, Refined
 from coldstart.service.metrics import Metrics
@@ -54,6 +54,9 @@ class Service:
         try:
             await asyncio.to_thread(self.tenants.open)
             self.ready = True
+        except Closed:
+            self.trouble = "it was stopped before all tenants were open"
+            log.info(self.trouble)
         except Exception as problem:
             self.trouble = str(problem)
             log.exception("the tenants couldn't be opened")

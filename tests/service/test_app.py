@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 
 import pytest
 from starlette.testclient import TestClient
 
+from coldstart.encoding import Encoder
+from coldstart.entities import Item
 from coldstart.executor import Executor
 from coldstart.prompting import Library
 from coldstart.service import keys
@@ -43,6 +46,33 @@ def made(tmp_path_factory, encoder, language_model):
 @pytest.fixture
 def service(made):
     return made[2]
+
+
+def test_what_is_asked_to_stop_while_it_opens_stops(tmp_path, encoder, teas):
+    begun = threading.Event()
+
+    class Slow(Encoder):
+        read = 0
+
+        def encode(self, texts, **options):
+            Slow.read += len(texts)
+            begun.set()
+            time.sleep(0.05)
+            return super().encode(texts, **options)
+
+    slow = Slow(encoder.model)
+    settings = Settings(data=tmp_path)
+    storage = open_storage(settings.url)
+    storage.create_tenant("shop", kind="tea")
+    many = [Item(f"{tea.id}-{copy}", f"{tea.title} {copy}", tea.attributes) for copy in range(20) for tea in teas()]
+    storage.put_items("shop", many)
+    service = Service(settings, storage, Engine(slow, None, Library.load(), Executor(capacity=64, batch=8)))
+    with TestClient(application(service)) as client:
+        assert begun.wait(30)
+        assert client.get("/readyz").json()["status"] == "starting"
+    assert not service.ready
+    assert "stopped before" in service.trouble
+    assert 0 < Slow.read < len(many)
 
 
 @pytest.fixture
