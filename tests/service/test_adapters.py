@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -137,29 +139,43 @@ def test_no_answer_under_eight_threads_mixes_two_adapters(tenant):
         for who, profile in enumerate(PROFILES):
             found = tenant.recommender.recommend(profile, k=20)
             expected[tenant.adapter, who] = [(one.id, pytest.approx(one.score, abs=1e-4)) for one in found]
-    executor, stop, swapped = tenant.engine.executor, threading.Event(), []
+    executor, done, answers = tenant.engine.executor, threading.Event(), []
 
     def swap():
-        while not stop.is_set():
-            swapped.append((None, "1", "2")[len(swapped) % 3])
-            tenant.promote(swapped[-1])
+        """Every adapter answers some requests before the next takes its place."""
+        for version in (None, "1", "2") * 6:
+            tenant.promote(version)
+            enough = len(answers) + 10
+            while len(answers) < enough and not failed():
+                time.sleep(0.001)
+        done.set()
 
     def ask(number):
-        who = number % len(PROFILES)
-        asked = Asked({}, [], PROFILES[who], None, {"k": 20, "language": 0})
-        job = executor.submit(
-            lambda: ranked(tenant, asked, Pace()), gather=tenant.prepare, need=(PROFILES[who], None), always=True
-        )
-        found = job.future.result()
-        return (found.adapter, who), [(one.id, one.score) for one in found]
+        while not done.is_set():
+            who = number % len(PROFILES)
+            asked = Asked({}, [], PROFILES[who], None, {"k": 20, "language": 0})
+            job = executor.submit(
+                functools.partial(ranked, tenant, asked, Pace()),
+                gather=tenant.prepare,
+                need=(PROFILES[who], None),
+                always=True,
+            )
+            found = job.future.result(timeout=60)
+            answers.append(((found.adapter, who), [(one.id, one.score) for one in found]))
+            number += 1
 
-    swapping = threading.Thread(target=swap)
-    swapping.start()
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(ask, range(400)))
-    stop.set()
-    swapping.join()
-    assert len({version for (version, _), _ in answers}) > 1, "nothing was swapped meanwhile"
+    def failed():
+        return any(one.done() for one in asking)
+
+    with ThreadPoolExecutor(9) as pool:
+        asking = [pool.submit(ask, number) for number in range(8)]
+        try:
+            pool.submit(swap).result(timeout=120)
+        finally:
+            done.set()
+        for one in asking:
+            one.result()
+    assert {version for (version, _), _ in answers} == {version for version, _ in expected}
     assert all(answer == expected[which] for which, answer in answers)
 
 
