@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
+
+from coldstart.learning.inverses import inverse
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -65,7 +66,7 @@ class Linear:
         self._likes = likes[:, self.rows]
         gram = np.asarray((self._likes.T @ self._likes).todense(), np.float32, order="F")
         gram[np.diag_indices_from(gram)] += penalty
-        self._inverse = _inverse(gram)
+        self._inverse = inverse(gram)
 
     def score(self, given: Rows, *, without: int = -1) -> Floats:
         """Return ``B' x`` of a person who likes some items; NaN for items that it doesn't hold. Shape: ``(items,)``.
@@ -90,16 +91,3 @@ class Linear:
         scores[places] = 0.0
         found[self.rows] = scores
         return found
-
-
-def _inverse(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the inverse of a symmetric positive definite matrix, by Cholesky's factors; the matrix is overwritten."""
-    if not len(matrix):
-        return matrix
-    factor, failed = lapack.spotrf(matrix, lower=1, overwrite_a=1)
-    lower, singular = lapack.spotri(factor, lower=1, overwrite_c=1)
-    if failed or singular:
-        raise np.linalg.LinAlgError("not positive definite in single precision: raise the penalty")
-    inverse = np.tril(lower)
-    inverse += np.tril(lower, -1).T
-    return np.ascontiguousarray(inverse)
