@@ -391,7 +391,14 @@ class Recommender:
             self.platform.refresh(now=moment)
         return self.platform.observe(events, now=moment)
 
-    def weigh(self, *, people: int = simulating.PEOPLE, seed: int = 0, force: bool = False) -> Weighing:
+    def weigh(
+        self,
+        *,
+        people: int = simulating.PEOPLE,
+        seed: int = 0,
+        force: bool = False,
+        pause: Callable[[], None] | None = None,
+    ) -> Weighing:
         """Choose how much each kind of evidence counts, by simulated cold start on the platform's own people: seconds.
 
         People who were observed are taken as if they had just come, with 1, 5 and 15 of their likes known; the weights
@@ -403,6 +410,7 @@ class Recommender:
             people: How many are simulated at most for each number of likes.
             seed: Of the draw of people and likes; the same seed and events choose the same.
             force: Choose anew in any case.
+            pause: Called after each slice of the work, so that other threads can be given way to.
 
         Returns:
             What was chosen; nothing is, while fewer than 20 people can be simulated.
@@ -410,7 +418,8 @@ class Recommender:
         if self.platform is None:
             return Weighing()
         if force or self.platform.unweighed:
-            self.platform.weigh(simulating.weighed(self._ranker, self.platform, people=people, seed=seed))
+            told: dict[str, Any] = {"people": people, "seed": seed, "pause": pause}
+            self.platform.weigh(simulating.weighed(self._ranker, self.platform, **told))
         return self.platform.weighing
 
     def remember(self, path: str | os.PathLike[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -20,7 +20,9 @@ MOST = 3000
 """Of so many items at most, those that most people like, lists are simulated."""
 
 
-def weighed(ranker: Ranker, platform: Platform, *, people: int = PEOPLE, seed: int = 0) -> Weighing:
+def weighed(
+    ranker: Ranker, platform: Platform, *, people: int = PEOPLE, seed: int = 0, pause: Callable[[], None] | None = None
+) -> Weighing:
     """Return the weights that rank best for people of the platform as if they had just come.
 
     See :mod:`coldstart.learning.weighing`. The platform's own weighing has no part in it.
@@ -30,18 +32,28 @@ def weighed(ranker: Ranker, platform: Platform, *, people: int = PEOPLE, seed: i
         platform: Whose people.
         people: How many at most, for each number of likes.
         seed: Of the draw of people and of their likes.
+        pause: Called after each slice of the work: a person, or a linear model.
     """
-    simulated = {}
-    models = [Linear(platform.likes.table, penalty=penalty) for penalty in weighing.PENALTIES]
+    simulated, pause = {}, pause or _go_on
+    models = []
+    for penalty in weighing.PENALTIES:
+        models.append(Linear(platform.likes.table, penalty=penalty))
+        pause()
     for likes in weighing.ANCHORS:
         dealt = weighing.deal(platform.likes.table, likes, people=people, seed=seed)
         if len({person for person, _, _ in dealt}) >= weighing.FEWEST:
-            simulated[likes] = _simulated(ranker, platform, models, dealt)
+            simulated[likes] = _simulated(ranker, platform, models, dealt, pause)
     chosen, penalty = weighing.choose(simulated) if simulated else ((), PENALTY)
     return Weighing(chosen, int(platform.likes.table.nnz), penalty)
 
 
-def _simulated(ranker: Ranker, platform: Platform, models: Sequence[Linear], dealt: weighing.Dealt) -> Simulated:
+def _go_on() -> None:
+    pass
+
+
+def _simulated(
+    ranker: Ranker, platform: Platform, models: Sequence[Linear], dealt: weighing.Dealt, pause: Callable[[], None]
+) -> Simulated:
     counts = np.asarray(platform.likes.table.sum(0)).ravel()
     rows = np.sort(np.argsort(-counts, kind="stable")[:MOST]).astype(np.int64)
     parts, liked, shown = [], [], []
@@ -50,6 +62,7 @@ def _simulated(ranker: Ranker, platform: Platform, models: Sequence[Linear], dea
         parts.append(ranker.evidence(query, rows, platform, models, without=person))
         liked.append(np.isin(rows, others))
         shown.append(np.isin(rows, known))
+        pause()
     base, words, neighbours, *linear = (np.array(part, np.float32) for part in zip(*parts, strict=True))
     who = np.array([person for person, _, _ in dealt])
     return Simulated(who, base, neighbours, np.stack(linear), words, np.array(liked), np.array(shown))

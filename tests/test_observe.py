@@ -575,6 +575,9 @@ def test_weights_are_kept_with_what_was_observed_and_go_with_whom_they_were_chos
     chosen = one.weigh(people=40)
     assert {each.likes for each in chosen.chosen} <= {1, 5, 15}
     assert chosen == one.weigh(people=40)  # nothing new was told
+    pauses = []
+    assert chosen == one.weigh(people=40, force=True, pause=lambda: pauses.append(1))
+    assert len(pauses) > 40
     one.save(tmp_path / "index")
     again = load(tmp_path / "index")
     assert again.platform.weighing == chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -24,8 +25,37 @@ TEXTS, TITLES = 8, 2
 QUIET, FASTER = 2.0, 8
 """Where no request has come for so many seconds, slices are so many times larger."""
 
+BUSY, SHARE = 0.5, 0.2
+"""Where a request has come within so many seconds, work behind the requests gets so much of one core."""
+
 _TOKENIZED = 64
 _SPECIAL = 8  # tokens that an encoder may put around a text
+
+
+class GivingWay:
+    """Called between slices of work behind the requests, pauses so long that these keep most of the processor.
+
+    Args:
+        executor: Tells whether requests come.
+        clock: In seconds.
+        sleep: Waits for some.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._executor, self._clock, self._sleep = executor, clock, sleep
+        self._since = clock()
+
+    def __call__(self) -> None:
+        """Pause after a slice, if requests come."""
+        if self._executor.quiet < BUSY:
+            self._sleep((self._clock() - self._since) * (1.0 / SHARE - 1.0))
+        self._since = self._clock()
 
 
 class SlicedEncoder(Encoder):

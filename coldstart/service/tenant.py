@@ -29,7 +29,7 @@ from coldstart.recommender import Recommender
 from coldstart.refining import lora, registry
 from coldstart.rows import key
 from coldstart.service.events import interactions
-from coldstart.service.sliced import SlicedEncoder, SlicedLanguageModel
+from coldstart.service.sliced import GivingWay, SlicedEncoder, SlicedLanguageModel
 from coldstart.service.storage import Event, Storage
 
 log = logging.getLogger("coldstart.service")
@@ -323,13 +323,13 @@ class Tenant:
     def weigh(self) -> bool:
         """Choose weights by simulated cold start on the tenant's own people, and keep them; return whether it was done.
 
-        It takes seconds, on a copy; requests, events and changes go on meanwhile. If a user was erased meanwhile, who
-        may have had a part in it, nothing comes of it.
+        It takes seconds, on a copy, and gives way to requests; events and changes go on meanwhile. If a user was erased
+        meanwhile, who may have had a part in it, nothing comes of it.
         """
         current, erased = self.recommender, self._erased
         if current is None or not self.unweighed:
             return False
-        chosen = _copied(current).weigh()
+        chosen = _copied(current).weigh(pause=GivingWay(self.engine.executor))
         with self._changing:
             current = self.recommender
             if self._erased != erased or current is None or current.platform is None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from coldstart.entities import Item, Profile
 from coldstart.errors import ModelError
 from coldstart.executor import Executor
 from coldstart.prompting import Library
+from coldstart.service.sliced import GivingWay
 from coldstart.service.storage import Event, open_storage
 from coldstart.service.tenant import Engine, Tenant
 
@@ -187,14 +190,23 @@ def test_weights_are_chosen_beside_the_requests_once_there_is_new_data_and_outli
     assert start().unweighed
 
 
+@pytest.mark.parametrize(("quiet", "paused"), [(0.1, [1.0, 4.0]), (9.0, [])], ids=["requests come", "none comes"])
+def test_work_behind_the_requests_gets_a_fifth_while_they_come(quiet, paused):
+    now, slept = iter([0.0, 0.25, 2.0, 3.0, 5.0] if paused else [0.0, 2.0, 5.0]), []
+    give_way = GivingWay(SimpleNamespace(quiet=quiet), clock=lambda: next(now), sleep=slept.append)
+    give_way()
+    give_way()
+    assert slept == pytest.approx(paused)
+
+
 @pytest.mark.usefixtures("crowd")
 def test_weights_dont_outlive_a_user_who_had_a_part_in_them(start, monkeypatch):
     running = start()
     weigh = type(running.recommender).weigh
 
-    def erased_meanwhile(self):
+    def erased_meanwhile(self, **how):
         running.erase("u1")
-        return weigh(self)
+        return weigh(self, **how)
 
     with monkeypatch.context() as meanwhile:
         meanwhile.setattr(type(running.recommender), "weigh", erased_meanwhile)
