@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -53,6 +54,8 @@ class Service:
         """Open all tenants; requests are told to come back meanwhile."""
         try:
             await asyncio.to_thread(self.tenants.open)
+            gc.collect()
+            gc.freeze()  # what is there stays: looking through all of it again stops every thread for half a second
             self.ready = True
         except Closed:
             self.trouble = "it was stopped before all tenants were open"
