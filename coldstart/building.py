@@ -282,13 +282,15 @@ def extended(index: Index, items: Iterable[Item], *, encoder: Encoder, library: 
     What the language model says of them is left open: :attr:`AppealEvidence.pending` tells of which, and
     :func:`build` with this index as ``previous`` asks for it, unless a sample is all that it reads.
     """
-    catalogue = index.catalogue.with_items(items)
-    places = _places(index, catalogue, library)
+    given = list(items)
+    catalogue = index.catalogue.with_items(given)
+    places = _places_after(index, catalogue, given, library)
     documents = _documents(catalogue, library, encoder, index, places)
     titles = _titles(catalogue, library, index, places)
-    changed = [row for row, place in enumerate(places) if place < 0]
+    changed = np.flatnonzero(places < 0)
     before = np.maximum(places, 0)
-    vectors = index.vectors[before]
+    vectors = np.empty((len(catalogue), index.vectors.shape[1]), np.float32)
+    vectors[: len(index.vectors)] = index.vectors  # rows stay where they are
     vectors[changed] = encoder.encode([documents[row] for row in changed])
     said = {title: row for row, title in enumerate(index.rows.titles)}
     likelihoods = {}
@@ -364,8 +366,23 @@ def _places(previous: Index | None, catalogue: Catalogue, library: Library) -> l
     return [row if old is new or old == new else -1 for (row, old), new in zip(found, catalogue.items, strict=True)]
 
 
+def _places_after(index: Index, catalogue: Catalogue, items: Sequence[Item], library: Library) -> NDArray[np.int64]:
+    """Return what :func:`_places` does for the catalogue that some items make of an index's."""
+    if index.manifest["templates"] != template_hash(library):
+        return np.full(len(catalogue), -1)
+    places = np.where(np.arange(len(catalogue)) < len(index.catalogue), np.arange(len(catalogue)), -1)
+    for item in items:
+        row = catalogue.row(item.id)
+        if places[row] >= 0 and index.catalogue[row] != item:
+            places[row] = -1
+    return places
+
+
 def _titles(
-    catalogue: Catalogue, library: Library, previous: Index | None = None, places: Sequence[int] | None = None
+    catalogue: Catalogue,
+    library: Library,
+    previous: Index | None = None,
+    places: Sequence[int] | NDArray[np.int64] | None = None,
 ) -> list[str]:
     """Return what the language model reads of each item, after a space."""
 
@@ -375,12 +392,15 @@ def _titles(
 
     if previous is None or places is None:
         return [title(item) for item in catalogue.items]
-    known = previous.rows.titles
-    return [known[row] if row >= 0 else title(item) for row, item in zip(places, catalogue.items, strict=True)]
+    return _kept(previous.rows.titles, title, catalogue, places)
 
 
 def _documents(
-    catalogue: Catalogue, library: Library, encoder: Encoder, previous: Index | None, places: Sequence[int]
+    catalogue: Catalogue,
+    library: Library,
+    encoder: Encoder,
+    previous: Index | None,
+    places: Sequence[int] | NDArray[np.int64],
 ) -> tuple[str, ...]:
     """Return what the encoder reads of each item."""
 
@@ -390,5 +410,15 @@ def _documents(
 
     if previous is None or previous.manifest["encoder"]["hash"] != encoder.hash:
         return tuple(document(item) for item in catalogue.items)
-    known = previous.documents
-    return tuple(known[row] if row >= 0 else document(item) for row, item in zip(places, catalogue.items, strict=True))
+    return tuple(_kept(previous.documents, document, catalogue, places))
+
+
+def _kept(
+    known: Sequence[str], make: Callable[[Item], str], catalogue: Catalogue, places: Sequence[int] | NDArray[np.int64]
+) -> list[str]:
+    """Return the texts that are known, from their rows before, and those of other items, made now."""
+    rows = np.asarray(places, np.int64)
+    found = list(np.array(known, object)[np.maximum(rows, 0)]) if len(known) else [""] * len(rows)
+    for row in np.flatnonzero(rows < 0):
+        found[row] = make(catalogue[int(row)])
+    return found

@@ -232,7 +232,7 @@ class Catalogue:
         """Return a catalogue of these items, which were checked; those that didn't change aren't hashed again."""
         made = copy.copy(self)
         made._items = tuple(items.values())
-        made._rows = {id_: row for row, id_ in enumerate(items)}
+        made._rows = dict(zip(items, range(len(items)), strict=True))
         made._attributes = {}
         made._hashes = {id_: hashed for id_, hashed in self._hashes.items() if id_ not in changed and id_ in items}
         for name in ("ids", "attribute_names", "hash"):

@@ -77,7 +77,7 @@ class Facets:
         texts = tuple(library.describe_facet(label, value, kind=catalogue.kind) for label, value in kept)
         return cls(tuple(kept), texts, np.asarray(encode(texts), np.float32), _table(said, kept))
 
-    def of(self, catalogue: Catalogue, library: Library, places: Sequence[int]) -> Facets:
+    def of(self, catalogue: Catalogue, library: Library, places: Sequence[int] | NDArray[np.int64]) -> Facets:
         """Return the same facets for other items: no text is read.
 
         Args:

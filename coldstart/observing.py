@@ -33,7 +33,7 @@ class Ground:
     """
 
     def __init__(self, index: Index, words: NDArray[np.float64] | None, *, weight: float) -> None:
-        self._rows = {id_: row for row, id_ in enumerate(index.catalogue.ids)}
+        self._rows = dict(zip(index.catalogue.ids, range(len(index.catalogue)), strict=True))
         self._vectors = index.centred
         self._words = np.full(len(self._rows), np.nan) if words is None else words
         self._expected = min(weight, 1.0)
@@ -69,13 +69,16 @@ class Ground:
 
         The two share no state, so that what one observes or forgets leaves the other.
         """
-        arrived = {id_: now for id_ in self._rows if id_ not in before}
         out = frozenset(without)
+        told: dict[str, Any] = {"expected": self._expected, "now": now}
+        if not out and (grown := platform.grown(self._rows, self._vectors, self._words, **told)) is not None:
+            return grown
+        arrived = dict.fromkeys(self._rows.keys() - set(before.ids), now)
         experience = platform.experience.copied(out)
         arrivals = {**arrived, **platform.arrivals}
-        told: dict[str, Any] = {"half_life": platform.half_life, "arrivals": arrivals, "meanings": platform.meanings}
-        told["weighing"] = None if out else platform.weighing
-        return self.platform(now=now, experience=experience, **told)
+        kept: dict[str, Any] = {"half_life": platform.half_life, "arrivals": arrivals, "meanings": platform.meanings}
+        kept["weighing"] = None if out else platform.weighing
+        return self.platform(now=now, experience=experience, **kept)
 
     def recalled(self, folder: str | os.PathLike[str], *, now: float) -> Platform | None:
         """Return what :func:`remember` kept in an index's folder; None if nothing was.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +83,55 @@ class Likes:
     exposed: Floats
     events: int
 
+    def widened(self, items: int) -> Likes:
+        """Return the same where more items stand at the end, which nobody was offered yet; nothing is counted anew.
+
+        Args:
+            items: How many there are then.
+        """
+
+        def wide(table: Any) -> Any:
+            return sparse.csr_matrix((table.data, table.indices, table.indptr), shape=(table.shape[0], items))
+
+        none = np.zeros(items - len(self.counts))
+        counts, people, exposed = (np.concatenate([each, none]) for each in (self.counts, self.people, self.exposed))
+        return Likes(wide(self.table), wide(self.dislikes), counts, people, exposed, self.events)
+
+
+class _Columns:
+    """Events in numbers, in the order they were told.
+
+    Attributes:
+        users: The users to their codes.
+        items: The items, likewise.
+        types: The event types, likewise.
+        codes: The codes of each event's user, item and type, one after the other.
+        measures: Each event's value, NaN for none, and when it happened, likewise.
+        latest: When the last of them happened.
+    """
+
+    def __init__(self) -> None:
+        self.users: dict[str, int] = {}
+        self.items: dict[str, int] = {}
+        self.types: dict[str, int] = {}
+        self.codes, self.measures = array("q"), array("d")
+        self.latest = -np.inf
+
+    def add(self, key: Key, time: float) -> None:
+        """Take in one event."""
+        user, item, kind, value, _ = key
+        coded = (self.users, user), (self.items, item), (self.types, kind)
+        self.codes.extend(codes.setdefault(name, len(codes)) for codes, name in coded)
+        self.measures.extend((np.nan if value is None else value, time))
+        self.latest = max(self.latest, time)
+
+    def copied(self) -> _Columns:
+        """Return the same in an object of its own."""
+        made = copy.copy(self)
+        made.users, made.items, made.types = dict(self.users), dict(self.items), dict(self.types)
+        made.codes, made.measures = self.codes[:], self.measures[:]
+        return made
+
 
 class Experience:
     """Events, each once however often it is told, in no order.
@@ -90,9 +141,20 @@ class Experience:
 
     def __init__(self) -> None:
         self._events: dict[Key, float] = {}  # to when it happened, or else was told
+        self._columns = _Columns()
+        self._shared = False  # with a copy, until either takes in more
 
     def __len__(self) -> int:
         return len(self._events)
+
+    @property
+    def latest(self) -> float:
+        """When the last event happened, in seconds since 1970; minus infinity without events."""
+        return self._columns.latest
+
+    def met(self, item: str) -> bool:
+        """Return whether any event is with an item."""
+        return item in self._columns.items
 
     def observe(
         self, interactions: Interactions, *, known: Mapping[str, Any], now: float, meanings: Meanings | None = None
@@ -108,11 +170,12 @@ class Experience:
         meanings, types = meanings or Meanings(), Counter[str]()
         before, unknown, future = len(self._events), 0, 0
         strange: dict[str, None] = {}
+        self._unshare()
         for event in interactions:
             key = (event.user, event.item, event.event_type, event.value, event.timestamp)
             if key in self._events:
                 continue
-            self._events[key] = now if event.timestamp is None else min(event.timestamp, now)
+            self._add(key, now if event.timestamp is None else min(event.timestamp, now))
             types[event.event_type] += 1
             future += event.timestamp is not None and event.timestamp > now
             if event.item not in known:
@@ -125,14 +188,27 @@ class Experience:
     def forget(self, user: str) -> int:
         """Take back all of a user's events; return how many there were."""
         before = len(self._events)
-        self._events = {key: time for key, time in self._events.items() if key[0] != user}
+        if user in self._columns.users:
+            left = self.copied({user})
+            self._events, self._columns, self._shared = left._events, left._columns, False
         return before - len(self._events)
 
     def copied(self, without: Collection[str] = ()) -> Experience:
-        """Return the same events in an object of their own, but for those of some users."""
+        """Return the same events in an object of their own, but for those of some users; all are copied at no cost."""
+        if without:
+            return Experience.of((key, time) for key, time in self._events.items() if key[0] not in without)
         made = Experience()
-        made._events = {key: time for key, time in self._events.items() if key[0] not in without}
+        self._shared, made._shared = True, True
+        made._events, made._columns = self._events, self._columns
         return made
+
+    def _add(self, key: Key, time: float) -> None:
+        self._events[key] = time
+        self._columns.add(key, time)
+
+    def _unshare(self) -> None:
+        if self._shared:
+            self._events, self._columns, self._shared = dict(self._events), self._columns.copied(), False
 
     def records(self) -> list[tuple[Key, float]]:
         """Return the events and when they happened or were told, sorted: the order they came in can't be read off."""
@@ -142,7 +218,8 @@ class Experience:
     def of(cls, records: Iterable[tuple[Key, float]]) -> Experience:
         """Return what :meth:`records` gave."""
         made = cls()
-        made._events = dict(records)
+        for key, time in dict(records).items():
+            made._add(key, time)
         return made
 
     def likes(
@@ -167,14 +244,9 @@ class Experience:
             meanings: What types of events say; see :mod:`coldstart.learning.meanings`. What people say of an item
                 holds over what they did with it, and what they once liked stays liked.
         """
-        found = [(key, time) for key, time in self._events.items() if key[1] in row_of]
-        people = {user: place for place, user in enumerate(sorted({key[0] for key, _ in found}))}
-        users = np.array([people[key[0]] for key, _ in found], np.int64)
-        rows = np.array([row_of[key[1]] for key, _ in found], np.int64)
-        values = np.array([np.nan if key[3] is None else key[3] for key, _ in found], np.float64)
-        times = np.array([time for _, time in found], np.float64)
-        size = (len(people), len(row_of))
-        weights, shown = _read([key[2] for key, _ in found], values, scale, meanings or Meanings())
+        users, rows, types, values, times = self._of(row_of)
+        size = (int(users.max(initial=-1)) + 1, len(row_of))
+        weights, shown = _read(types, tuple(self._columns.types), values, scale, meanings or Meanings())
         said, disliked = np.isinf(weights) & (weights > 0), weights < 0
         dislikes = _ones(users[disliked], rows[disliked], size)
         dislikes = _without(dislikes, _ones(users[said], rows[said], size))
@@ -194,18 +266,29 @@ class Experience:
             could = _offered(row_of, arrivals or {}, users, rows, times, among=logged)
             met = np.asarray(_ones(users[logged], rows[logged], size).sum(0), np.float64).ravel()
             exposed = np.maximum(offered - (1.0 - UNSEEN) * np.maximum(could - met, 0.0), counts)
-        return Likes(table, dislikes, counts, offered, exposed, len(found))
+        return Likes(table, dislikes, counts, offered, exposed, len(rows))
+
+    def _of(self, row_of: Mapping[str, int]) -> tuple[Rows, Rows, Rows, Floats, Floats]:
+        """Return who did what with some items, when: people in the order of their ids, rows, types, values, times."""
+        told = self._columns
+        codes = np.array(told.codes, np.int64).reshape(-1, 3)
+        measures = np.array(told.measures, np.float64).reshape(-1, 2)
+        rows = np.array([row_of.get(item, -1) for item in told.items], np.int64)[codes[:, 1]]
+        there = np.flatnonzero(rows >= 0)
+        users, names = codes[there, 0], tuple(told.users)
+        present = sorted(np.unique(users).tolist(), key=names.__getitem__)
+        place = np.zeros(len(names), np.int64)
+        place[present] = np.arange(len(present))
+        return place[users], rows[there], codes[there, 2], measures[there, 0], measures[there, 1]
 
 
 def _read(
-    types: list[str], values: Floats, scale: Scale | None, meanings: Meanings
+    kinds: Rows, names: Sequence[str], values: Floats, scale: Scale | None, meanings: Meanings
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """Return what events say: infinity for liked, minus infinity for disliked, a weight, or 0; and which were shown."""
-    names = {name: place for place, name in enumerate(dict.fromkeys(types))}
-    kinds = np.array([names[name] for name in types], np.int64)
-    weights, shown = np.zeros(len(types)), np.zeros(len(types), np.bool_)
-    for name, kind in names.items():
-        mine, meaning = kinds == kind, meanings.of(name)
+    weights, shown = np.zeros(len(kinds)), np.zeros(len(kinds), np.bool_)
+    for kind in np.unique(kinds):
+        mine, meaning = kinds == kind, meanings.of(names[kind])
         if meaning in (RATING, UNDECIDED):
             by = scale or Scale.of(values[mine])
             explicit = by.relevant_from is not None

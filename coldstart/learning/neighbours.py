@@ -6,6 +6,7 @@ does, and how much they count is chosen on the platform's own data (:mod:`coldst
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,16 @@ class Linear:
         gram = np.asarray((self._likes.T @ self._likes).todense(), np.float32, order="F")
         gram[np.diag_indices_from(gram)] += penalty
         self._inverse = inverse(gram)
+
+    def widened(self, items: int) -> Linear:
+        """Return the same where more items stand at the end, which it doesn't hold.
+
+        Args:
+            items: How many there are then.
+        """
+        made = copy.copy(self)
+        made._place = np.concatenate([self._place, np.full(items - len(self._place), -1)])
+        return made
 
     def score(self, given: Rows, *, without: int = -1) -> Floats:
         """Return ``B' x`` of a person who likes some items; NaN for items that it doesn't hold. Shape: ``(items,)``.

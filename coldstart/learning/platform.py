@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from coldstart.interactions import Interactions
 from coldstart.learning import companions, popularity
 from coldstart.learning.experience import Experience, Likes, Observed
+from coldstart.learning.inverses import inverse
 from coldstart.learning.likability import Verdicts
 from coldstart.learning.meanings import Meanings
 from coldstart.learning.neighbours import Linear
@@ -94,13 +96,41 @@ class Platform:
         self._counted = len(self.experience)
         told: dict[str, Any] = {"half_life": self.half_life, "arrivals": self.arrivals, "meanings": self.meanings}
         self.likes = self.experience.likes(self._row_of, now=now, **told)
-        for made_of_counts in ("known", "verdicts", "linear"):
+        for made_of_counts in ("verdicts", "linear"):
             self.__dict__.pop(made_of_counts, None)
+        self._fit()
+        if self.weighing.uses("linear"):
+            _ = self.linear  # now, and not when a request waits
+
+    def _fit(self) -> None:
+        """Make what follows from the counts and the items."""
+        for made_of_items in ("known", "telling"):
+            self.__dict__.pop(made_of_items, None)
         self._inverses: dict[float, NDArray[np.float32]] = {}
         self._by_item: Any = None
         self.popularity = popularity.fit(self.likes.counts, self.likes.exposed, self._words, expected=self._expected)
-        if self.weighing.uses("linear"):
-            _ = self.linear  # now, and not when a request waits
+
+    def grown(
+        self, row_of: Mapping[str, int], vectors: NDArray[np.float32], words: Floats, *, expected: float, now: float
+    ) -> Platform | None:
+        """Return the platform of a catalogue with more items at its end, which arrive now; no event is counted anew.
+
+        None where events must be: items went or moved, an event or an arrival of a new one is known, or likes fade.
+        The arguments are those of the class. The two share no state that either changes.
+        """
+        ids, before = list(row_of), list(self._row_of)
+        new = ids[len(before) :]
+        known = any(item in self.arrivals or self.experience.met(item) for item in new)
+        if ids[: len(before)] != before or known or self.half_life is not None or now < self.experience.latest:
+            return None
+        made = copy.copy(self)
+        made._row_of, made.vectors, made._words, made._expected = row_of, vectors, words, expected
+        made.arrivals = {**dict.fromkeys(new, now), **self.arrivals}
+        made.experience, made.likes = self.experience.copied(), self.likes.widened(len(ids))
+        if "linear" in made.__dict__:
+            made.__dict__["linear"] = self.linear.widened(len(ids))
+        made._fit()
+        return made
 
     def weigh(self, weighing: Weighing) -> None:
         """Use these weights from now on."""
@@ -147,10 +177,11 @@ class Platform:
     def inverse(self, ridge: float) -> NDArray[np.float32]:
         """Return ``(V' K V + ridge I)^-1`` over the known items. Shape: ``(dimension, dimension)``."""
         if ridge not in self._inverses:
-            vectors = self.vectors[self.telling]
-            weighted = vectors * self.known[self.telling, None].astype(np.float32)
-            inner = vectors.T @ weighted + ridge * np.eye(vectors.shape[1], dtype=np.float32)
-            self._inverses[ridge] = np.linalg.inv(inner).astype(np.float32)
+            root = np.sqrt(self.known[self.telling, None]).astype(np.float32)
+            weighted = self.vectors[self.telling] * root
+            inner = weighted.T @ weighted  # of a matrix with itself: NumPy works out one half
+            inner[np.diag_indices_from(inner)] += np.float32(ridge)
+            self._inverses[ridge] = inverse(inner)
         return self._inverses[ridge]
 
     def expected(self, given: Rows, verdicts: Floats, *, without: int = -1) -> Floats:

@@ -53,7 +53,8 @@ class Lexical:
         before: Any = None
         if self._previous is not None:
             columns, before = dict(self._previous._counted[0]), self._previous._counted[1]
-            rows_of = {text: row for row, text in enumerate(self._previous._documents)}
+            before_it = self._previous._documents
+            rows_of = dict(zip(before_it, range(len(before_it)), strict=True))
             self._previous = None
         new = [text for text in self._documents if text not in rows_of]
         counts: list[int] = []

@@ -131,6 +131,21 @@ def test_a_hundred_thousand_repetitions_are_one_event_and_take_no_time():
     assert seconds < 5
 
 
+@laws
+@given(events, events)
+def test_what_one_of_two_copies_takes_in_or_forgets_leaves_the_other(some, more):
+    experience, untouched = told(some), told(some)
+    copied = experience.copied()
+    copied.observe(Interactions.from_records(more), known=ROWS, now=NOW)
+    assert (experience.records(), copied.records()) == (untouched.records(), told(some, more).records())
+    experience.forget("ann")
+    assert copied.records() == told(some, more).records()
+    assert same(likes(copied), likes(told(some, more)))
+    assert [experience.met(item) for item in ROWS] == [
+        any(event.item == item and event.user != "ann" for event in some) for item in ROWS
+    ]
+
+
 # What counts
 
 

@@ -12,6 +12,7 @@ from coldstart.entities import Interaction
 from coldstart.interactions import Interactions
 from coldstart.learning.experience import Experience
 from coldstart.learning.platform import REFRESH, Platform
+from coldstart.learning.weighing import Chosen, Weighing
 
 NOW = 1_700_000_000.0
 DAY = 86_400.0
@@ -59,6 +60,66 @@ def alike(one: Platform, other: Platform) -> bool:
     return np.array_equal(one.popularity.mean, other.popularity.mean) and np.array_equal(
         chances(one, 0, 12), chances(other, 0, 12)
     )
+
+
+# The catalogue grows
+
+
+def grown(one: Platform, *, more: int = 2, now=NOW + DAY) -> Platform | None:
+    """Return a platform with more items at the end, named n0, n1, ..., all vectors turned a little."""
+    rows = {**ROWS, **{f"n{place}": ITEMS + place for place in range(more)}}
+    space = np.vstack([vectors(), vectors()[:more]]) + np.float32(0.01)
+    return one.grown(rows, space, np.append(WORDS, np.zeros(more)), expected=0.5, now=now)
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_a_platform_that_grew_is_as_if_all_were_counted_anew(linear):
+    told = [*crowd(), Interaction("u001", "i03", "hide"), Interaction("u002", "i04", "impression")]
+    weighing = Weighing((Chosen(1, (0.0, 0.5, 1.0), 9, 0.0, 0.0, 1.0),), 9, 100.0) if linear else None
+    before = platform(told=told, weighing=weighing)
+    found = grown(before)
+    arrivals = {"n0": NOW + DAY, "n1": NOW + DAY}
+    anew = Platform(
+        found._row_of, found.vectors, found._words, expected=0.5, now=NOW + DAY, arrivals=arrivals,
+        experience=before.experience, weighing=weighing,
+    )  # fmt: skip
+    assert found.arrivals == anew.arrivals
+    assert alike(found, anew)
+    assert np.array_equal(found.known, anew.known)
+    assert (found.likes.table != anew.likes.table).nnz == (found.likes.dislikes != anew.likes.dislikes).nnz == 0
+    assert np.array_equal(found.likes.exposed, anew.likes.exposed)
+    assert np.array_equal(found.inverse(5.0), anew.inverse(5.0))
+    liked = np.array([0, 12])
+    assert np.array_equal(found.linear.score(liked), anew.linear.score(liked), equal_nan=True)
+
+
+def test_what_a_platform_observes_after_it_grew_leaves_the_one_before():
+    before = platform(told=crowd())
+    found, count = grown(before), len(before)
+    observe(found, *(Interaction(f"new{n}", "n0") for n in range(50)))
+    assert (len(before), len(found)) == (count, count + 50)
+    assert before.likes.counts.shape == (ITEMS,)
+    assert found.likes.counts[ITEMS] == 50
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        lambda: platform(told=[*crowd(), Interaction("ann", "n1")]),
+        lambda: platform(told=crowd(), arrivals={"n0": NOW - DAY}),
+        lambda: platform(told=crowd(), half_life=9.0),
+        lambda: platform(told=[*crowd(), Interaction("ann", "i01", timestamp=NOW + 2 * DAY)], now=NOW + 3 * DAY),
+    ],
+    ids=["an event came before the item", "an item came before", "likes fade", "the clock went back"],
+)
+def test_events_are_counted_anew_where_they_must_be(one):
+    assert grown(one()) is None
+
+
+def test_events_are_counted_anew_where_an_item_went():
+    one = platform(told=crowd())
+    rows = {name: row for row, name in enumerate([*list(ROWS)[1:], "n0", "n1"])}
+    assert one.grown(rows, vectors(), WORDS, expected=0.5, now=NOW) is None
 
 
 # Events come and go
