@@ -7,7 +7,9 @@ from threads of this process, on the same machine. Every request has words of it
 - recommend: profile only, without the language model: p50 and p99 at 1 client, throughput at 16 clients.
 - language: 20 candidates read by the language model: p50; with ``deadline_ms`` 200: the slowest answer, and how many of
   those that were cut short say so.
-- fresh: from sending an item to having been given a list that holds it: p50 and the slowest.
+- fresh: from sending an item to having been given a list that holds it: p50 and the slowest, before any event and with
+  20,000.
+- weighing: 16 clients ask while the service chooses its weights by 20,000 events, and after: the worst second.
 - events: batches of 100 from 4 clients on SQLite: events acknowledged a second.
 - kills: start, load, kill -9 at a random moment, again and again, on SQLite and PostgreSQL.
 - contract: schemathesis over the whole OpenAPI description, every check.
@@ -16,14 +18,17 @@ from threads of this process, on the same machine. Every request has words of it
 - memory: a mix of all requests; resident memory over its second half, beside what it was at half-time.
 
 Command: ``python benchmarks/service.py [--quick] [--only NAME ...] [--skip NAME ...] [--seed 0] [--data FOLDER] [--out
-FILE]``; about 25 minutes, ten less with ``--skip memory``, with --quick 4. Bars are for two cores that do nothing else.
-A measurement that fails is told and leaves the others be.
+FILE]``; about 30 minutes, ten less with ``--skip memory``, with --quick 4. Bars are for two cores that do nothing else.
+A measurement that fails is told and leaves the others be. With ``--out``, what each gave is written as it ends, beside
+what is there from the same commit and machine, so that measurements may be made one by one.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
+import shutil
 import statistics
 import sys
 import tempfile
@@ -62,6 +67,8 @@ BARS = {
     "language, deadline 200, slowest, ms": ("<=", 300.0),
     "language, deadline 200, cut short and not flagged": ("<=", 0.0),
     "fresh slowest, ms": ("<=", 200.0),
+    "fresh, 20,000 events, slowest, ms": ("<=", 200.0),
+    "weighing, 16 clients, worst second, requests/s": (">=", 80.0),
     "events/s": (">=", 3000.0),
     "kills, sqlite, problems": ("<=", 0.0),
     "kills, postgresql, problems": ("<=", 0.0),
@@ -72,6 +79,10 @@ BARS = {
     "memory, growth, %": ("<=", 5.0),
     "memory, errors": ("<=", 0.0),
 }
+
+EVENTS = 20_000
+_START = 900.0  # seconds that ten thousand items have to be encoded
+_WEIGHING = 120.0  # seconds that weights have to be chosen
 
 Results = dict[str, float]
 
@@ -89,24 +100,45 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write the last line, JSON, to this file")
     given = parser.parse_args()
     made = provenance({model.name: model.hash for model in map(resolve, (DEFAULT_ENCODER, DEFAULT_LANGUAGE_MODEL))})
-    results: Results = {}
+    about = {"seed": given.seed, "quick": given.quick, **made}
+    results = earlier(given.out, about)
     with tempfile.TemporaryDirectory() as scratch:
         bench = Bench(given.data or Path(scratch) / "data", scale=0.1 if given.quick else 1.0, seed=given.seed)
         for name in given.only or [name for name in MEASURES if name not in given.skip]:
             start = time.monotonic()
             print(f"measuring {name}", file=sys.stderr)
+            results.pop(f"{name}, failed", None)
             try:
                 results.update(MEASURES[name](bench))
             except Exception:  # the others are measured all the same
                 traceback.print_exc()
                 results[f"{name}, failed"] = 1.0
             print(f"{name}: done after {time.monotonic() - start:.0f} s", file=sys.stderr)
+            if given.out is not None:
+                given.out.write_text(json.dumps(record(about, results)) + "\n", encoding="utf-8")
         bench.close()
     print_table(table(results))
-    about = {"seed": given.seed, "quick": given.quick, **made, "bars": BARS}
-    finish({"benchmark": "service", **about, "results": results}, given.out)
+    finish(record(about, results), given.out)
     if any(name.endswith(", failed") for name in results):
         sys.exit(1)
+
+
+def record(about: Mapping[str, Any], results: Results) -> dict[str, Any]:
+    """Return what is kept of a run."""
+    return {"benchmark": "service", **about, "bars": BARS, "results": results}
+
+
+def earlier(out: Path | None, about: Mapping[str, Any]) -> Results:
+    """Return what a file holds that was measured by the same code with the same models on the same machine."""
+    if out is None or not out.is_file():
+        return {}
+    there = json.loads(out.read_text(encoding="utf-8"))
+
+    def of(told: Mapping[str, Any]) -> dict[str, Any]:
+        machine = {name: told["hardware"][name] for name in ("cpu", "cores")}
+        return {name: told[name] for name in about if name != "hardware"} | machine
+
+    return dict(there["results"]) if of(there) == of(about) else {}
 
 
 class Bench:
@@ -133,6 +165,17 @@ class Bench:
         return self._service("plain", catalogue(), {"language_model": ""})
 
     @property
+    def learned(self) -> Running:
+        """The same in a folder of its own, which events are told to."""
+        plain, here = self.folder / "plain" / "indexes", self.folder / "learned" / "indexes"
+        if not here.exists():
+            _ = self.running
+            while not plain.exists():
+                time.sleep(0.2)  # it is kept a moment after it was made
+            shutil.copytree(plain, here)
+        return self._service("learned", catalogue(), {"language_model": ""})
+
+    @property
     def reading(self) -> Running:
         """The service on the wines as they are, all read by the language model."""
         return self._service("reading", wines().items, {})
@@ -147,7 +190,7 @@ class Bench:
                 storage.put_items("default", items)
             storage.engine.dispose()
             print(f"{name}: starting with {len(items)} items, which are encoded unless they were", file=sys.stderr)
-            print(f"{name}: ready after {made.start(patience=3600):.0f} s", file=sys.stderr)
+            print(f"{name}: ready after {made.start(patience=_START):.0f} s", file=sys.stderr)
             while not settings and b"coldstart_pending_items 0.0" not in urlopen(f"{made.url}/metrics").read():  # noqa: S310
                 time.sleep(1)
             with made.client(timeout=300) as client:
@@ -246,9 +289,21 @@ def language(bench: Bench) -> Results:
 
 
 def fresh(bench: Bench) -> Results:
-    """From an item's posting to the first list that holds it."""
+    """From an item's posting to the first list that holds it, before any event and with many."""
+    before = _freshness(bench, bench.running)
+    tell_all(bench)
+    after = _freshness(bench, bench.learned)
+    return {
+        "fresh p50, ms": 1000 * statistics.median(before),
+        "fresh slowest, ms": 1000 * max(before),
+        "fresh, 20,000 events, p50, ms": 1000 * statistics.median(after),
+        "fresh, 20,000 events, slowest, ms": 1000 * max(after),
+    }
+
+
+def _freshness(bench: Bench, running: Running) -> list[float]:
     times = []
-    with bench.running.client(timeout=60) as client:
+    with running.client(timeout=60) as client:
         for number in range(bench.many(50, least=6)):
             item = cs.Item(f"fresh-{number}", f"Quinta Nova {number} {' '.join(bench.rng.sample(WORDS, 4))}")
             begun = time.perf_counter()
@@ -259,7 +314,72 @@ def fresh(bench: Bench) -> Results:
                 raise RuntimeError(f"{item.id} was acknowledged, and isn't in the list: {found}")
         for number in range(bench.many(50, least=6)):
             client.delete_item(f"fresh-{number}")
-    return {"fresh p50, ms": 1000 * statistics.median(times), "fresh slowest, ms": 1000 * max(times)}
+    return times
+
+
+def tell_all(bench: Bench) -> None:
+    """Tell the service that learns twenty thousand events, each once however often this is called."""
+    ids, rng = [item.id for item in catalogue()], random.Random(bench.seed)  # noqa: S311 - no secrets
+    with bench.learned.client(timeout=60) as client:
+        for number in range(0, EVENTS, 100):
+            told = [cs.Interaction(f"u{rng.randrange(5000)}", rng.choice(ids), "like") for _ in range(100)]
+            client.tell(told, ids=[f"told-{number + place}" for place in range(100)])
+
+
+def weighing(bench: Bench) -> Results:
+    """Lists while weights are chosen, and after."""
+    running = bench.learned
+    running.stop()
+    for kept in (running.folder / "indexes").glob("*.weights.json"):
+        kept.unlink()
+    running.start(patience=_START)
+    tell_all(bench)
+    done: list[tuple[float, float]] = []
+    chosen: list[Path] = []
+    stop = threading.Event()
+
+    def ask(number: int) -> None:
+        rng = random.Random(f"{bench.seed} {number}")  # noqa: S311 - no secrets
+        with running.client(timeout=60, retries=0) as client:
+            while not stop.is_set():
+                begun = time.perf_counter()
+                client.recommend(profile(rng))
+                done.append((time.perf_counter(), time.perf_counter() - begun))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(16)]
+    start = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    while not chosen and time.perf_counter() - start < _WEIGHING:
+        time.sleep(0.1)
+        chosen = list((running.folder / "indexes").glob("*.weights.json"))
+    weighed = time.perf_counter()
+    time.sleep(15)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    if not chosen:
+        raise RuntimeError(f"no weights were chosen within {_WEIGHING:.0f} s")
+    during, after = (
+        [one for one in done if begin <= one[0] < end] for begin, end in ((start + 1, weighed), (weighed, weighed + 14))
+    )
+    return {
+        "weighing, seconds until it was done": weighed - start,
+        "weighing, 16 clients, worst second, requests/s": _worst_second(during),
+        "weighing, 16 clients, slowest, ms": 1000 * max(seconds for _, seconds in during),
+        "weighing, 16 clients, worst second after, requests/s": _worst_second(after),
+        "weighing, 16 clients, slowest after, ms": 1000 * max(seconds for _, seconds in after),
+    }
+
+
+def _worst_second(done: Sequence[tuple[float, float]]) -> int:
+    """Return how many requests ended in the second in which the fewest did, of all whole seconds since the first."""
+    start, last = min(end for end, _ in done), max(end for end, _ in done)
+    counts = [0] * int(last - start)
+    for end, _ in done:
+        if int(end - start) < len(counts):
+            counts[int(end - start)] += 1
+    return min(counts)
 
 
 def events(bench: Bench) -> Results:
@@ -269,7 +389,7 @@ def events(bench: Bench) -> Results:
     def tell(client: Client, rng: random.Random) -> None:
         client.tell(cs.Interaction(f"u{rng.randrange(5000)}", rng.choice(ids), "like") for _ in range(100))
 
-    _, rate = load(bench.running, 30 * bench.scale, 4, tell, seed=bench.seed)
+    _, rate = load(bench.learned, 30 * bench.scale, 4, tell, seed=bench.seed)
     return {"events/s": rate * 100}
 
 
@@ -398,10 +518,11 @@ def memory(bench: Bench) -> Results:
             print(problem, file=sys.stderr)
             errors[0] += 1
 
-    load(bench.running, seconds / 2, 4, act, seed=bench.seed)
-    half = bench.running.memory()
-    load(bench.running, seconds / 2, 4, act, seed=bench.seed + 1)
-    end = bench.running.memory()
+    running = bench.learned
+    load(running, seconds / 2, 4, act, seed=bench.seed)
+    half = running.memory()
+    load(running, seconds / 2, 4, act, seed=bench.seed + 1)
+    end = running.memory()
     return {
         "memory, half-time, MiB": half,
         "memory, growth, %": 100 * (end / half - 1),
@@ -413,6 +534,7 @@ MEASURES: Mapping[str, Callable[[Bench], Results]] = {
     "recommend": recommend,
     "language": language,
     "fresh": fresh,
+    "weighing": weighing,
     "events": events,
     "kills": kills,
     "contract": contract,
