@@ -684,6 +684,21 @@ class Recommender:
         registry.note(Path(path), earlier)
         return made
 
+    def knowing(self, other: Recommender) -> Recommender:
+        """Return a recommender of this one's index and weights that has learned what another one did.
+
+        Args:
+            other: Of the same catalogue as it is or was.
+        """
+        made = copy.copy(self)
+        if other.platform is None:
+            made.platform = None
+            return made
+        made.platform = self._ground().carried(other.platform, other.catalogue, now=time.time())
+        if self.platform is not None and self.platform.weighing is not made.platform.weighing:
+            made.platform.weigh(self.platform.weighing)
+        return made
+
     def _without(self, users: Iterable[str]) -> Recommender:
         """Return a recommender that has observed nothing of some users."""
         if self.platform is None:

@@ -116,8 +116,9 @@ class Tenant:
         self._storage, self._clock = storage, clock
         self._changing, self._saving = threading.Lock(), threading.Lock()
         self._told: list[Interaction] = []
+        self._counting: list[Interaction] = []
         self._telling = threading.Lock()
-        self._erased = 0
+        self._recounted = 0
         self._weights = folder.with_name(f"{folder.name}.weights.json")
 
     def prepare(self, requests: Sequence[tuple[Profile, Context | None]]) -> None:
@@ -177,6 +178,7 @@ class Tenant:
         if told:
             with self._telling:
                 self._told.clear()
+            self._recounted += 1
             made.observe(
                 interactions(told, self.engine.meanings),
                 arrivals=self._storage.arrivals(self.id),
@@ -298,18 +300,36 @@ class Tenant:
             self._told.extend(interactions(events, self.engine.meanings))
 
     def learn(self) -> bool:
-        """Count the events that were told since the last time; return whether there were any."""
-        if not self._told:
+        """Count the events that were told since the last time; return whether there were any. One thread does it.
+
+        Items come and go meanwhile, and don't wait.
+        """
+        with self._telling:
+            self._counting, self._told = self._told, []
+        if not self._counting:
             return False
+        current, recounted = self.recommender, self._recounted
+        made = None if current is None else self._taught(current)
         with self._changing:
-            with self._telling:
-                told, self._told = self._told, []
-            if self.recommender is not None and told:
-                made = _copied(self.recommender)
-                fresh = None if made.platform is not None else self.engine.meanings.told
-                made.observe(told, meanings=fresh, now=self._clock())
-                self.recommender = made
+            now = self.recommender
+            if now is not None and (made is None or self._recounted != recounted):
+                self.recommender = self._taught(now)
+            elif now is not None and made is not None:
+                self.recommender = made if now is current else now.knowing(made)
+            self._counting = []
         return True
+
+    def _taught(self, recommender: Recommender) -> Recommender:
+        """Return a recommender that has also observed what is being counted."""
+        made = _copied(recommender)
+        if made.platform is not None:
+            made.platform.experience = made.platform.experience.copied()
+        fresh = None if made.platform is not None else self.engine.meanings.told
+        with self._telling:
+            told = list(self._counting)
+        made.observe(told, meanings=fresh, now=self._clock())
+        made.warm()
+        return made
 
     @property
     def unweighed(self) -> bool:
@@ -326,13 +346,13 @@ class Tenant:
         It takes seconds, on a copy, and gives way to requests; events and changes go on meanwhile. If a user was erased
         meanwhile, who may have had a part in it, nothing comes of it.
         """
-        current, erased = self.recommender, self._erased
+        current, recounted = self.recommender, self._recounted
         if current is None or not self.unweighed:
             return False
         chosen = _copied(current).weigh(pause=GivingWay(self.engine.executor))
         with self._changing:
             current = self.recommender
-            if self._erased != erased or current is None or current.platform is None:
+            if self._recounted != recounted or current is None or current.platform is None:
                 return False
             made = _copied(current)
             assert made.platform is not None  # noqa: S101 - it was looked at above
@@ -353,11 +373,12 @@ class Tenant:
     def erase(self, user: str) -> dict[str, int]:
         """Commit that a user is gone, and take back all that was learned from them."""
         with self._changing:
-            self._erased += 1
+            self._recounted += 1
             self._weights.unlink(missing_ok=True)  # first: they mustn't outlive the user, whenever we are killed
             gone = self._storage.erase_user(self.id, user)
             with self._telling:
                 self._told = [event for event in self._told if event.user != user]
+                self._counting = [event for event in self._counting if event.user != user]
             if self.recommender is not None and self.recommender.platform is not None:
                 made = _copied(self.recommender)
                 made.forget(user, now=self._clock())

@@ -216,3 +216,88 @@ def test_weights_dont_outlive_a_user_who_had_a_part_in_them(start, monkeypatch):
     running.erase("u2")
     assert running.recommender.platform.weighing.likes == 0
     assert start().unweighed
+
+
+# Events are counted beside all else
+
+
+@pytest.fixture
+def counting(monkeypatch):
+    """Do something while events are counted, once."""
+
+    def doing(tenant, work):
+        kind, doings = type(tenant.recommender), [work]
+        observe = kind.observe
+
+        def slow(self, *told, **how):
+            while doings:
+                doings.pop()()
+            return observe(self, *told, **how)
+
+        monkeypatch.setattr(kind, "observe", slow)
+        tenant.learn()
+        assert not doings
+
+    return doing
+
+
+NEWS = [Event(f"n{who}", f"v{who}", "t03", "like", None, 6.0) for who in range(9)]
+
+
+def likes_of(tenant, item):
+    platform = tenant.recommender.platform
+    return platform.likes.counts[tenant.recommender.catalogue.row(item)]
+
+
+@pytest.mark.usefixtures("crowd")
+def test_an_item_that_comes_while_events_are_counted_stays_and_so_do_they(start, counting, storage):
+    running = start()
+    before = likes_of(running, "t03")
+    storage.add_events("shop", NEWS)
+    running.tell(NEWS)
+    counting(running, lambda: running.put_items([Item("late", "A late tea")]))
+    assert "late" in running.recommender.catalogue
+    assert likes_of(running, "t03") == before + 9
+    assert running.recommender.platform.likes.counts.shape == (13,)
+    assert not running.learn()
+
+
+@pytest.mark.usefixtures("crowd")
+def test_who_is_erased_while_their_events_are_counted_leaves_nothing(start, counting, storage):
+    running = start()
+    before = likes_of(running, "t03")
+    storage.add_events("shop", NEWS)
+    running.tell(NEWS)
+    counting(running, lambda: running.erase("v3"))
+    assert likes_of(running, "t03") == before + 8
+    assert all(key[0] != "v3" for key, _ in running.recommender.platform.experience.records())
+
+
+@pytest.mark.usefixtures("crowd")
+def test_weights_that_are_chosen_while_events_are_counted_are_used(start, counting, storage):
+    running = start()
+    storage.add_events("shop", NEWS)
+    running.tell(NEWS)
+    counting(running, running.weigh)
+    assert running.recommender.platform.weighing.likes == 180
+    assert len(running.recommender.platform) == 189
+
+
+@pytest.mark.usefixtures("crowd")
+def test_events_told_while_others_are_counted_are_counted_next(start, counting, storage):
+    running = start()
+    storage.add_events("shop", NEWS)
+    running.tell(NEWS[:5])
+    counting(running, lambda: running.tell(NEWS[5:]))
+    assert len(running.recommender.platform) == 185
+    assert running.learn()
+    assert len(running.recommender.platform) == 189
+
+
+@pytest.mark.usefixtures("crowd")
+def test_an_index_that_is_reconciled_while_events_are_counted_loses_none(start, counting, storage):
+    running = start()
+    storage.add_events("shop", NEWS)
+    running.tell(NEWS[:5])
+    counting(running, lambda: (running.tell(NEWS[5:]), running.open()))
+    assert len(running.recommender.platform) == 189
