@@ -150,6 +150,25 @@ class LanguageModel:
                 progress(len(batch))
         return found
 
+    def likelihoods_of(self, asked: Sequence[Asked]) -> list[Likelihoods]:
+        """Return :meth:`likelihoods` of several prompts with continuations, read together; each as if it were alone."""
+        if not asked:
+            return []
+        prefixes = [self._read(self._prompt_ids(prompt)) for prompt, _ in asked]
+        rows = [(place, row) for place, each in enumerate(asked) for row in self.tokenize(*each)]
+        lengths = np.array([len(row) for _, row in rows], np.int64)
+        totals = np.zeros(len(rows))
+        for batch in self._batches(lengths.tolist()):
+            kept = sorted(at for at in batch if lengths[at])  # rows of the same prompt stand together
+            groups = [
+                (prefixes[place], [rows[at][1] for at in kept if rows[at][0] == place])
+                for place in dict.fromkeys(rows[at][0] for at in kept)
+            ]
+            for at, values in zip(kept, self._reader.log_probabilities_of(groups), strict=True):
+                totals[at] = values.sum()
+        cuts = np.cumsum([len(texts) for _, texts in asked])[:-1]
+        return [Likelihoods(*each) for each in zip(np.split(totals, cuts), np.split(lengths, cuts), strict=True)]
+
     def tokenize(self, prompt: str, continuations: Sequence[str]) -> list[list[int]]:
         """Return the tokens of each continuation as it stands after the prompt."""
         return [self._continuation_ids(prompt, text) for text in continuations]

@@ -51,7 +51,11 @@ class Reader(Protocol):
         ...
 
     def log_probabilities(self, prefix: Prefix, rows: Rows) -> list[NDArray[np.float64]]:
-        """Return each token's log-probability in rows of at least one token, the longest first, in nats."""
+        """Return each token's log-probability in rows of at least one token, in nats."""
+        ...
+
+    def log_probabilities_of(self, groups: Sequence[tuple[Prefix, Rows]]) -> list[NDArray[np.float64]]:
+        """Return the same for rows of several prompts, row by row."""
         ...
 
     def next_logits(self, groups: Sequence[tuple[Prefix, Rows]], tokens: Sequence[int]) -> Tensor:
@@ -109,18 +113,23 @@ class Packed:
 
     def log_probabilities(self, prefix: Prefix, rows: Rows) -> list[NDArray[np.float64]]:
         """Return each token's log-probability in rows of at least one token, in nats."""
-        device = self._llama.head.device
-        rest = [row[:-1] for row in rows if len(row) > 1]
-        count = sum(map(len, rest))
-        states = prefix.state.new_empty((0, len(prefix.state)))
-        if rest:
-            states = self._llama.states([Group(prefix.past, rest)], torch.arange(count))
-        first = torch.tensor([row[0] for row in rows], device=device)
-        targets = torch.tensor([one for row in rows for one in row[1:]], dtype=torch.long, device=device)
-        begun = (self._llama.head[first] @ prefix.state).double() - self._normaliser(prefix)
+        return self.log_probabilities_of([(prefix, rows)])
+
+    def log_probabilities_of(self, groups: Sequence[tuple[Prefix, Rows]]) -> list[NDArray[np.float64]]:
+        """Return the same for rows of several prompts, row by row, in one pass over the weights."""
+        head, rows = self._llama.head, [row for _, some in groups for row in some]
+        rest = [(prefix, [row[:-1] for row in some if len(row) > 1]) for prefix, some in groups]
+        longer = [Group(prefix.past, some) for prefix, some in rest if some]
+        count = sum(len(row) - 1 for row in rows)
+        states = self._llama.states(longer, torch.arange(count)) if longer else head.new_empty((0, head.shape[1]))
+        targets = torch.tensor([one for row in rows for one in row[1:]], dtype=torch.long, device=head.device)
+        begun = [
+            (head[[row[0] for row in some]] @ prefix.state).double() - self._normaliser(prefix)
+            for prefix, some in groups
+        ]
         found = self._chosen(states, targets).cpu().numpy()
         starts = np.cumsum([0, *(len(row) - 1 for row in rows)])
-        values = begun.cpu().numpy()
+        values = torch.cat(begun).cpu().numpy() if begun else np.empty(0)
         return [
             np.concatenate([values[place : place + 1], found[starts[place] : starts[place + 1]]])
             for place in range(len(rows))
@@ -196,7 +205,7 @@ class Whole:
         return Prefix(ids, past, state, _bytes(past) + state.numel() * state.element_size())
 
     def log_probabilities(self, prefix: Prefix, rows: Rows) -> list[NDArray[np.float64]]:
-        """Return each token's log-probability in rows of at least one token, the longest first, in nats."""
+        """Return each token's log-probability in rows of at least one token, in nats."""
         longest = max(map(len, rows))
         found = torch.zeros((len(rows), longest), dtype=torch.float64)
         first = torch.tensor([row[0] for row in rows], device=prefix.state.device)
@@ -209,6 +218,10 @@ class Whole:
             chosen = logits.gather(2, targets.to(logits.device)[..., None])[..., 0]
             found[:, 1:] = (chosen - logits.logsumexp(-1)).double().cpu()
         return [values[: len(row)].numpy() for values, row in zip(found, rows, strict=True)]
+
+    def log_probabilities_of(self, groups: Sequence[tuple[Prefix, Rows]]) -> list[NDArray[np.float64]]:
+        """Return the same for rows of several prompts, row by row; each prompt's are read by themselves."""
+        return [values for prefix, rows in groups for values in self.log_probabilities(prefix, rows)]
 
     def next_logits(self, groups: Sequence[tuple[Prefix, Rows]], tokens: Sequence[int]) -> Tensor:
         """Return the logits of a few tokens after each row, up to a constant a row. Shape: ``(all rows, tokens)``."""

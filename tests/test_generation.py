@@ -97,6 +97,16 @@ def test_likelihoods_are_those_of_one_plain_forward_each(model, prompt):
     np.testing.assert_allclose(found.mean, means, atol=CLOSE)
 
 
+def test_several_prompts_are_read_together_as_each_alone(model):
+    asked = [(PROMPTS[0], CONTINUATIONS), (PROMPTS[-1], []), ("Teas:", CONTINUATIONS[::-1]), ("Jams:", [""])]
+    found = model.likelihoods_of(asked)
+    for (prompt, texts), each in zip(asked, found, strict=True):
+        alone = model.likelihoods(prompt, texts)
+        np.testing.assert_allclose(each.total, alone.total, atol=CLOSE)
+        assert each.tokens.tolist() == alone.tokens.tolist()
+    assert model.likelihoods_of([]) == []
+
+
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_log_odds_are_those_of_one_plain_forward_each(model, prompt):
     yes, no = model.tokenizer("Yes")["input_ids"][-1], model.tokenizer("No")["input_ids"][-1]

@@ -62,15 +62,17 @@ class Naming:
             yield found.copy()
         for start in range(0, len(rows), size):
             titles = [self._title(int(row)) for row in rows[start : start + size]]
-            given = self._model.likelihoods(prompt, titles).total
-            found[start : start + size] = given - self._for_nobody(titles)
+            found[start : start + size] = self._differences(prompt, titles)
             yield found.copy()
 
-    def _for_nobody(self, titles: Sequence[str]) -> NDArray[np.float64]:
+    def _differences(self, prompt: str, titles: Sequence[str]) -> NDArray[np.float64]:
+        """Return what a prompt adds to titles' log-likelihood, in nats, read in one go. Shape: ``(titles,)``."""
         new = [title for title in dict.fromkeys(titles) if title not in self._alone]
-        if new:
-            self._alone.update(zip(new, self._model.likelihoods(self._prompt(""), new).total.tolist(), strict=True))
-        found = np.array([self._alone[title] for title in titles])
+        asked = [(prompt, titles), *([(self._prompt(""), new)] if new else [])]
+        given, *alone = self._model.likelihoods_of(asked)
+        if alone:
+            self._alone.update(zip(new, alone[0].total.tolist(), strict=True))
+        found: NDArray[np.float64] = given.total - np.array([self._alone[title] for title in titles])
         while len(self._alone) > _KEPT:
             self._alone.popitem(last=False)
         return found

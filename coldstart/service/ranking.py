@@ -15,8 +15,8 @@ from coldstart.service.events import person
 from coldstart.service.storage import Event
 from coldstart.service.tenant import Tenant
 
-SLICE = 4
-"""Candidates that the language model reads a slice."""
+SLICE, LARGER = 4, 20
+"""Candidates that the language model reads a slice: by a deadline or beside other requests, and where nobody waits."""
 
 EMPTY = "the catalogue holds no items: send some to POST /v1/items first"
 
@@ -70,8 +70,15 @@ class Pace:
     def __init__(self) -> None:
         self.first, self.others = 0.1, 0.1
 
-    def took(self, seconds: float, *, first: bool) -> None:
-        """Learn from one slice; slower ones at once, faster ones by and by."""
+    def took(self, seconds: float, *, first: bool, size: int = SLICE) -> None:
+        """Learn from one slice; slower ones at once, faster ones by and by.
+
+        Args:
+            seconds: It took.
+            first: Whether it was that in which the description is read.
+            size: Of the others. About half of what :data:`SLICE` take is for reading the weights.
+        """
+        seconds = seconds if first else seconds * 2 * SLICE / (SLICE + size)
         name = "first" if first else "others"
         known = getattr(self, name)
         setattr(self, name, max(seconds, known + 0.2 * (seconds - known)))
@@ -95,9 +102,11 @@ def ranked(
     if recommender is None:
         return Recommendations((), degraded=True, fallback_reason=EMPTY)
     found: Recommendations | None = None
+    executor = tenant.engine.executor
+    size = SLICE if deadline is not None or executor.waiting or executor.running else LARGER
     for lenient in (False, True):
         slices = recommender.recommending(
-            asked.profile(tenant, lenient=lenient), context=asked.context, size=SLICE, **asked.options
+            asked.profile(tenant, lenient=lenient), context=asked.context, size=size, **asked.options
         )
         try:
             found = next(slices)
@@ -117,7 +126,7 @@ def ranked(
             later = next(slices, None)
         if later is None:
             return found
-        pace.took(clock() - start, first=first)
+        pace.took(clock() - start, first=first, size=size)
         found, first = later, False
         yield
 
