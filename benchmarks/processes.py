@@ -112,6 +112,18 @@ class Running:
         lines = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8").splitlines()
         return next(float(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
+    def busy(self, *, seconds: float = 4.0) -> float:
+        """Return how much of a core it takes over some seconds."""
+
+        def taken() -> int:
+            return sum(
+                map(int, Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13])
+            )
+
+        before = taken()
+        time.sleep(seconds)
+        return (taken() - before) / os.sysconf("SC_CLK_TCK") / seconds
+
     def log(self) -> str:
         """Return what it logged."""
         return (self.folder / "log.jsonl").read_text(encoding="utf-8")

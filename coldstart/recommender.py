@@ -938,6 +938,20 @@ class Recommender:
             self._language = Naming(model, self.catalogue, self.library)
         return self._language
 
+    def read_ahead(self, reading: LanguageModel, *, most: int) -> bool:
+        """Let the language model read some titles before ``recommend(language=...)`` needs them; any thread may do it.
+
+        Args:
+            reading: The same model, or what runs it on its own thread.
+            most: How many titles at most.
+
+        Returns:
+            Whether there were any that it hadn't read; never for a large catalogue, of which it reads few.
+        """
+        if self.language_model is None or self.index.is_large:
+            return False
+        return self._rereading(self.language_model).read_ahead(reading, self.index.rows.titles, most=most)
+
     def score(
         self, profile: Profile, rows: NDArray[np.int64] | None = None, *, context: Context | None = None
     ) -> NDArray[np.float64]:

@@ -65,6 +65,19 @@ class Naming:
             found[start : start + size] = self._differences(prompt, titles)
             yield found.copy()
 
+    def read_ahead(self, reading: LanguageModel, titles: Sequence[str], *, most: int) -> bool:
+        """Let a language model read some titles for nobody, before anyone asks; return whether there were any.
+
+        Args:
+            reading: The same model, on whatever thread.
+            titles: As it reads them, after a space; those that are known are passed over.
+            most: How many at most.
+        """
+        new = [title for title in dict.fromkeys(titles[:_KEPT]) if title and title not in self._alone][:most]
+        if new:
+            self._alone.update(zip(new, reading.likelihoods(self._prompt(""), new).total.tolist(), strict=True))
+        return bool(new)
+
     def _differences(self, prompt: str, titles: Sequence[str]) -> NDArray[np.float64]:
         """Return what a prompt adds to titles' log-likelihood, in nats, read in one go. Shape: ``(titles,)``."""
         new = [title for title in dict.fromkeys(titles) if title not in self._alone]

@@ -38,6 +38,7 @@ GROWN = 1.1
 """The language model's knowledge of a catalogue is measured anew once it has this many times the items."""
 
 
+_AHEAD = 16  # titles that are read ahead at once
 _OVERDUE = 60.0  # seconds after which an index is kept while items still come
 
 
@@ -418,6 +419,11 @@ class Tenant:
                     self._swap(current.reindexed(index))
                     version = self.version
         self._keep(index, version)
+
+    def read_ahead(self) -> bool:
+        """Let the language model read a few titles for second readings to come; return whether there were any."""
+        made, reading = self.recommender, self.engine.reading
+        return made is not None and reading is not None and made.read_ahead(reading, most=_AHEAD)
 
     def _in_terms_of(self, current: Recommender, index: Index) -> Index:
         """Return an index with the vectors of the encoder in use, if an adapter was swapped meanwhile."""

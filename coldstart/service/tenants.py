@@ -118,9 +118,21 @@ class Tenants:
             if not self._stopping.is_set():
                 log.exception("tenant %s: no weights could be chosen; tried again later", tenant.id)
 
+    def _ahead(self, tenant: Tenant) -> bool:
+        try:
+            return tenant.read_ahead()
+        except Exception:
+            if not self._stopping.is_set():
+                log.exception("tenant %s: its titles couldn't be read ahead", tenant.id)
+            return False
+
     def _reading(self) -> None:
-        while not self._stopping.wait(0.5):
+        ahead = False
+        while not self._stopping.wait(0.0 if ahead else 0.5):
+            ahead = False
             for tenant in self:
+                if self.engine.executor.quiet > QUIET:  # nobody asks: time for what somebody may ask
+                    ahead |= self._ahead(tenant)
                 quiet = time.time() - tenant.changed > QUIET
                 if not (tenant.stale or tenant.saved != tenant.version) or not (quiet or tenant.overdue):
                     continue

@@ -337,3 +337,20 @@ class TestNaming(ScorerContract):
         found = list(scorer.slices(query, rows, size=3))
         assert [int(np.isfinite(each).sum()) for each in found] == [0, 3, 6, 7]
         np.testing.assert_allclose(found[-1], scorer.score(query, rows), atol=self.close)
+
+    def test_titles_that_were_read_ahead_are_read_once_more_for_the_person_alone(self, world, query, monkeypatch):
+        rows, read = np.arange(7), []
+        expected = self.make(world).score(query, rows)
+        titles, ahead = world.index.rows.titles, self.make(world)
+        assert ahead.read_ahead(world.model, titles, most=5)
+        assert ahead.read_ahead(world.model, titles, most=len(titles))
+        assert not ahead.read_ahead(world.model, titles, most=len(titles))
+        together = type(world.model).likelihoods_of
+
+        def spy(self, asked):
+            read.extend(asked)
+            return together(self, asked)
+
+        monkeypatch.setattr(type(world.model), "likelihoods_of", spy)
+        np.testing.assert_allclose(ahead.score(query, rows), expected, atol=self.close)
+        assert [len(texts) for _, texts in read] == [7]

@@ -301,3 +301,12 @@ def test_an_index_that_is_reconciled_while_events_are_counted_loses_none(start, 
     running.tell(NEWS[:5])
     counting(running, lambda: (running.tell(NEWS[5:]), running.open()))
     assert len(running.recommender.platform) == 189
+
+
+def test_titles_are_read_ahead_once_and_by_a_language_model_alone(start, language_model):
+    assert not start().read_ahead()
+    reading = start(language_model=language_model)
+    assert reading.read_ahead()
+    while reading.read_ahead():
+        pass
+    assert not reading.read_ahead()
