@@ -15,7 +15,7 @@ from coldstart.service.events import person
 from coldstart.service.storage import Event
 from coldstart.service.tenant import Tenant
 
-SLICE, LARGER = 4, 20
+SLICE, LARGER = 4, 10
 """Candidates that the language model reads a slice: by a deadline or beside other requests, and where nobody waits."""
 
 EMPTY = "the catalogue holds no items: send some to POST /v1/items first"
