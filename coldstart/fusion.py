@@ -25,6 +25,7 @@ DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
         "borrowed": 0.5,
         "neighbours": 0.0,
         "linear": 0.0,
+        "demographic": 0.0,
     }
 )
 """Weights for any catalogue, in standard deviations of the candidates; appeal's is earned, see ``scoring.appeal``."""

@@ -4,29 +4,42 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from coldstart import artefact
-from coldstart.errors import BadIndex
+from coldstart.entities import Profile
+from coldstart.errors import BadIndex, ProfileError
 from coldstart.learning.experience import Experience
 from coldstart.learning.weighing import Weighing
 
 _NAME = "learned.json"
 _STEM = "events"
+_PEOPLE = "people"
 
 
 def save(folder: Path, experience: Experience, state: dict[str, Any]) -> None:
     """Write events and what a platform says of itself, replacing those there in one step."""
-    rows = ([*key, time] for key, time in experience.records())
-    text = "\n".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows)
-    data = gzip.compress(text.encode("utf-8", "surrogatepass"), mtime=0)
-    entry = artefact.put(folder, _STEM, ".jsonl.gz", data)
-    learned = {**state, "format": artefact.FORMAT, "files": {_STEM: entry}}
+    files = {_STEM: _put(folder, _STEM, ([*key, time] for key, time in experience.records()))}
+    if experience.said:
+        files[_PEOPLE] = _put(folder, _PEOPLE, ([user, dict(said)] for user, said in sorted(experience.said.items())))
+    learned = {**state, "format": artefact.FORMAT, "files": files}
     artefact.replace(folder / _NAME, json.dumps(learned, indent=2, sort_keys=True).encode())
-    for path in folder.glob(f"{_STEM}-*.jsonl.gz"):
-        if path.name != entry["name"]:
-            path.unlink(missing_ok=True)
+    _tidy(folder, keep={entry["name"] for entry in files.values()})
+
+
+def _put(folder: Path, stem: str, rows: Iterable[Any]) -> dict[str, Any]:
+    """Write rows as compressed JSON lines; return what a manifest says of the file."""
+    text = "\n".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows)
+    return artefact.put(folder, stem, ".jsonl.gz", gzip.compress(text.encode("utf-8", "surrogatepass"), mtime=0))
+
+
+def _tidy(folder: Path, *, keep: Collection[str] = ()) -> None:
+    for stem in (_STEM, _PEOPLE):
+        for path in folder.glob(f"{stem}-*.jsonl.gz"):
+            if path.name not in keep:
+                path.unlink(missing_ok=True)
 
 
 def load(folder: Path) -> tuple[Experience, dict[str, Any]] | None:
@@ -66,13 +79,20 @@ def _state(folder: Path) -> dict[str, Any] | None:
 
 def _events(folder: Path, state: dict[str, Any]) -> Experience:
     try:
-        text = gzip.decompress(artefact.get(folder, state, _STEM)).decode("utf-8", "surrogatepass")
-        rows = [json.loads(line) for line in text.split("\n") if line]
-        return Experience.of(((user, item, kind, value, at), told) for user, item, kind, value, at, told in rows)
-    except (BadIndex, OSError, ValueError, TypeError) as problem:
+        rows = _rows(folder, state, _STEM)
+        said = dict(_rows(folder, state, _PEOPLE)) if _PEOPLE in state["files"] else {}
+        profiles = {user: Profile(attributes=mine).attributes for user, mine in said.items()}
+        events = (((user, item, kind, value, at), told) for user, item, kind, value, at, told in rows)
+        return Experience.of(events, profiles)
+    except (BadIndex, ProfileError, OSError, ValueError, TypeError) as problem:
         raise BadIndex(
             f"the events that {folder / _NAME} names are missing or damaged: delete it and observe again"
         ) from problem
+
+
+def _rows(folder: Path, state: dict[str, Any], stem: str) -> list[Any]:
+    text = gzip.decompress(artefact.get(folder, state, stem)).decode("utf-8", "surrogatepass")
+    return [json.loads(line) for line in text.split("\n") if line]
 
 
 def _check(state: dict[str, Any]) -> None:
@@ -88,5 +108,4 @@ def _check(state: dict[str, Any]) -> None:
 def erase(folder: Path) -> None:
     """Take what was learned out of a folder; the index stays."""
     (folder / _NAME).unlink(missing_ok=True)
-    for path in folder.glob(f"{_STEM}-*.jsonl.gz"):
-        path.unlink(missing_ok=True)
+    _tidy(folder)

@@ -135,6 +135,7 @@ class Reader:
             said=said,
             cosines={text: self._cosines.pop(text) for text in texts.values() if text in self._cosines},
             description=self._description(profile, context) if describe else "",
+            attributes=profile.attributes,
         )
         return query, (*notes, *more)
 

@@ -40,7 +40,7 @@ WORDS_AT_LEAST = 1 / 3
 BESIDE_FACETS = 0.35
 """What of their weight a text as a whole and shared words keep where facets tell what the text asks for."""
 
-_LEARNED = ("collaborative", *collaborative.BESIDES)
+_LEARNED = ("collaborative", "demographic", *collaborative.BESIDES)
 _WORDS = ("liked", "taste", "lexical", "disliked")
 
 _NOT_PERSONAL = frozenset({"appeal", "collaborative", "borrowed"})
@@ -190,6 +190,7 @@ class Ranker:
         scorers = [*self._by_words, *([anyone] if anyone else [])]
         if learned is not None:
             scorers += [collaborative.Beside(name, learned) for name in collaborative.BESIDES if weights[name]]
+            scorers += [collaborative.Demographic(learned.platform)]
         return learned, scorers
 
     def _reference(self, allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -225,6 +226,8 @@ class Ranker:
         """Weigh raw scores; ``counts`` says for how many candidates each row stands."""
         there = {name: scores for name, scores in raw.items() if np.isfinite(scores).any()}
         parts = {name: (scores, standardise(scores, counts)) for name, scores in there.items()}
+        if "demographic" in parts:
+            parts["demographic"] = (raw["demographic"], _scaled(raw["demographic"], raw["collaborative"], counts))
         fused = weighted_sum({name: scores for name, (_, scores) in parts.items()}, weights, len(rows))
         found = Scores(rows, parts, fused, weights)
         if learned is None or learned.name not in parts or not weights[learned.name]:
@@ -285,7 +288,8 @@ class Ranker:
         """Return the shipped weights, with what the user says and likes sharing one unit between them.
 
         Closeness to few liked things weighs less, unless the user says something in words as well; words shared
-        with them never less than :data:`WORDS_AT_LEAST`.
+        with them never less than :data:`WORDS_AT_LEAST`. What people like who say the same of themselves counts
+        less with each like of the person's own, which tells more.
         """
         weights = dict(self.weights)
         likes, text = len(query.liked) + len(query.liked_phrases), "text" in query.texts
@@ -310,6 +314,8 @@ class Ranker:
             seen, items = int(platform.likes.table.nnz), len(self._index.catalogue)
             weights["collaborative"] = collaborative.weight(seen, items, appeal=weights["appeal"], text=text)
             weights["borrowed"] *= seen / (seen + items)
+        if "demographic" not in self.given:
+            weights["demographic"] = weights["collaborative"] / (1.0 + likes)
         return weights
 
     def evidence(
@@ -375,6 +381,15 @@ class Ranker:
             title, score = tidy_title(item.title), float(best.fused[place])
             ranked.append(Recommendation(item.id, title, score, place + 1, MappingProxyType(parts), item))
         return tuple(ranked)
+
+
+def _scaled(
+    lifts: NDArray[np.float64], chances: NDArray[np.float64], counts: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """Return lifts in standard deviations of the chances that they are added to, both as logarithms."""
+    spread = moments(chances, counts)[1]
+    scaled: NDArray[np.float64] = (lifts - moments(lifts, counts)[0]) / spread if spread > 0 else np.zeros(len(lifts))
+    return scaled
 
 
 def fallback(query: Query, scores: Scores) -> str:

@@ -348,6 +348,7 @@ class Recommender:
         half_life: float | None = None,
         arrivals: Mapping[str, float] | None = None,
         meanings: Mapping[str, str | float] | None = None,
+        profiles: Mapping[str, Profile] | None = None,
         now: float | None = None,
     ) -> Observed:
         """Learn from what people did: arithmetic on counts, in seconds; the models and the index stay as they are.
@@ -367,6 +368,8 @@ class Recommender:
                 value), "shown" (and not taken up), "ignore", or a weight of interest above 0 and at most 1. Usual
                 types such as "purchase", "view", "hide" and "impression" are understood without; one that isn't known
                 counts as interest, and is reported.
+            profiles: What people said of themselves at sign-up, by user id: their attributes, of which :meth:`weigh`
+                finds out what they tell of taste. What one said before is replaced; :meth:`forget` takes it back.
             now: Seconds since 1970; the clock's if None.
 
         Returns:
@@ -389,6 +392,7 @@ class Recommender:
             self.platform.arrivals.update(arrivals)
             self.platform.meanings = self.platform.meanings.over(said.told)
             self.platform.refresh(now=moment)
+        self.platform.describe({user: profile.attributes for user, profile in (profiles or {}).items()})
         return self.platform.observe(events, now=moment)
 
     def weigh(
@@ -403,8 +407,8 @@ class Recommender:
 
         People who were observed are taken as if they had just come, with 1, 5 and 15 of their likes known; the weights
         go as far from the shipped ones as it makes their lists better (:mod:`coldstart.learning.weighing`). They are
-        kept with what was observed, and stand in :attr:`learned`. Nothing is done until there are twice the likes that
-        weights were last chosen with.
+        kept with what was observed, and stand in :attr:`learned`. Nothing is done until there are twice the likes, or
+        twice the people described, that weights were last chosen with.
 
         Args:
             people: How many are simulated at most for each number of likes.

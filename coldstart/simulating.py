@@ -44,7 +44,9 @@ def weighed(
         if len({person for person, _, _ in dealt}) >= weighing.FEWEST:
             simulated[likes] = _simulated(ranker, platform, models, dealt, pause)
     chosen, penalty = weighing.choose(simulated) if simulated else ((), PENALTY)
-    return Weighing(chosen, int(platform.likes.table.nnz), penalty)
+    trust = platform.demographics.trusted(seed=seed)
+    pause()
+    return Weighing(chosen, int(platform.likes.table.nnz), penalty, trust, len(platform.experience.said))
 
 
 def _go_on() -> None:

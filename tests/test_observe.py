@@ -591,3 +591,79 @@ def test_weights_are_kept_with_what_was_observed_and_go_with_whom_they_were_chos
 def test_too_few_people_choose_nothing(learner, recommender):
     assert learner(crowd(5)).weigh().chosen == ()
     assert recommender.unlearned().weigh().chosen == ()
+
+
+def said(people: int, *, seed: int = 0) -> dict[str, Profile]:
+    """Return what a crowd says of itself: in which circle they are, and a number that tells nothing."""
+    rng = np.random.default_rng(seed)
+    circles = ("morning", "evening")
+    told = ({"drinks": circles[person % 2], "lucky": int(rng.integers(1, 90))} for person in range(people))
+    return {f"u{person:02d}": Profile(attributes=one) for person, one in enumerate(told)}
+
+
+@pytest.fixture
+def described(learner):
+    """A recommender that knows what its people said of themselves, and what that tells of their taste."""
+    one = learner(())
+    one.observe(crowd(80), profiles=said(80), now=NOW)
+    one.weigh(people=40)
+    return one
+
+
+def test_what_people_say_of_themselves_moves_the_list_of_those_who_say_the_same(described, add_up):
+    assert set(described.platform.weighing.trust.strengths) == {"drinks"}
+    for circle, favourites in zip(("morning", "evening"), CIRCLES, strict=True):
+        found = described.recommend(Profile(attributes={"drinks": circle}), k=4)
+        assert set(ids(found)) == set(favourites)
+        assert found[0].parts["demographic"].raw > 0
+        add_up(found)
+    assert "demographic" not in described.recommend(Profile(attributes={"lucky": 7, "drinks": "never"}))[0].parts
+
+
+def test_ones_own_likes_tell_more(described):
+    lifted = [
+        described.recommend(Profile(attributes={"drinks": "evening"}, likes=CIRCLES[0][:many]))[0].parts["demographic"]
+        for many in range(3)
+    ]
+    assert [one.weight / lifted[0].weight for one in lifted] == pytest.approx([1.0, 0.5, 1 / 3], rel=0.01)
+
+
+def test_what_was_said_is_kept_and_taken_back(described, load, tmp_path):
+    described.save(tmp_path / "index")
+    again = load(tmp_path / "index")
+    assert again.platform.experience.said == described.platform.experience.said
+    who = Profile(attributes={"drinks": "morning", "lucky": 3})
+    np.testing.assert_allclose(again.score(who), described.score(who), atol=1e-5)
+    again.forget("u00")
+    again.save(tmp_path / "index")
+    text = b"".join(gzip.decompress(path.read_bytes()) for path in (tmp_path / "index").glob("*.jsonl.gz"))
+    assert b'"u01"' in text
+    assert b'"u00"' not in text
+    assert again.platform.weighing.trust.share == 0
+    assert "u00" not in load(tmp_path / "index").platform.experience.said
+
+
+def test_what_one_says_last_holds_and_nothing_said_takes_it_back(described):
+    described.observe([], profiles={"u00": Profile(attributes={"drinks": "evening"}), "u01": Profile()}, now=NOW)
+    assert described.platform.experience.said["u00"] == {"drinks": "evening"}
+    assert "u01" not in described.platform.experience.said
+
+
+def test_people_who_say_something_late_are_weighed_then(learner):
+    one = learner(crowd(80))
+    one.weigh(people=40)
+    assert not one.platform.unweighed
+    one.observe([], profiles=said(80), now=NOW)
+    assert one.platform.unweighed
+    assert one.weigh(people=40).trust.share > 0
+
+
+def test_new_items_have_no_lift(described):
+    wider = described.add([SLOW_RIVER])
+    who = Profile(attributes={"drinks": "morning"})
+    lifts = wider.platform.lifts(who.attributes)
+    assert len(lifts) == len(wider.catalogue)
+    assert lifts[wider.catalogue.row("new")] == 0
+    assert ids(wider.recommend(who, k=4)) == ids(described.recommend(who, k=4))
+    narrower = wider.remove(["t03"])
+    assert len(narrower.score(who)) == len(wider.catalogue) - 1

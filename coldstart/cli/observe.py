@@ -21,6 +21,7 @@ from coldstart.cli.options import (
 @click.command()
 @click.argument("folder", metavar="INDEX", type=FOLDER)
 @click.option("--interactions", type=FILE, help="What people did: user_id, item_id and, if there are, event_value, ...")
+@click.option("--users", type=FILE, help="What people said of themselves at sign-up: user_id and any other columns.")
 @click.option("--forget", multiple=True, metavar="USER", help="Take back all that this user did; may be repeated.")
 @click.option("--half-life", type=click.FloatRange(min=0, min_open=True), help="Days after which a like counts half.")
 @meanings_option
@@ -30,6 +31,7 @@ from coldstart.cli.options import (
 def observe(
     folder: Path,
     interactions: Path | None,
+    users: Path | None,
     forget: tuple[str, ...],
     half_life: float | None,
     meanings: tuple[str, ...],
@@ -39,17 +41,19 @@ def observe(
 ) -> None:
     """Let an index learn from interactions: seconds of arithmetic, kept beside it, taken back for anyone who asks."""
     from coldstart.catalogue import Interactions
+    from coldstart.profiles import read_profiles
     from coldstart.recommender import Recommender
     from coldstart.terminal import console, print_json
 
-    if interactions is None and not forget:
-        raise click.UsageError("say what to learn: --interactions FILE, or --forget USER")
+    if interactions is None and users is None and not forget:
+        raise click.UsageError("say what to learn: --interactions FILE, --users FILE, or --forget USER")
     told = read_meanings(meanings)
     recommender = Recommender.load(folder, prompts=prompts)
     events = (
         Interactions.from_records([]) if interactions is None else Interactions.read(interactions, encoding=encoding)
     )
-    observed = recommender.observe(events, half_life=half_life, meanings=told)
+    profiles = None if users is None else read_profiles(users, encoding=encoding)
+    observed = recommender.observe(events, half_life=half_life, meanings=told, profiles=profiles)
     gone = {user: recommender.forget(user) for user in forget}
     chosen = recommender.weigh()
     recommender.remember(folder)
@@ -65,3 +69,5 @@ def observe(
     out.print(f"{folder} has learned from {state['events']} events of {state['people']} people", markup=False)
     for one in chosen.chosen:
         out.print(f"  with {one.likes} known likes: {one}", markup=False)
+    if state["described"]:
+        out.print(f"  what people say of themselves tells of taste: {chosen.trust}", markup=False)

@@ -74,7 +74,12 @@ class Learner(Ranker, Protocol):
         ...
 
     def observe(
-        self, interactions: Interactions, *, arrivals: Mapping[str, float] | None = None, now: float | None = None
+        self,
+        interactions: Interactions,
+        *,
+        arrivals: Mapping[str, float] | None = None,
+        profiles: Mapping[str, Profile] | None = None,
+        now: float | None = None,
     ) -> object:
         """Learn from interactions; items that arrive after them aren't taken for disliked."""
         ...
@@ -90,7 +95,8 @@ def observing(learner: Learner, *, name: str = "coldstart observed") -> System:
     def scores(cases: Cases) -> Iterator[Scores]:
         ready = learner.unlearned()
         names = learner.catalogue.ids
-        ready.observe(cases.training, arrivals={names[row]: _AFTERWARDS for row in cases.new}, now=_AFTERWARDS)
+        arrivals = {names[row]: _AFTERWARDS for row in cases.new}
+        ready.observe(cases.training, arrivals=arrivals, profiles=cases.profiles, now=_AFTERWARDS)
         ready.weigh()
         for case in cases:
             yield ready.score(case.profile, case.candidates)

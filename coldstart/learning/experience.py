@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from coldstart.entities import Value
 from coldstart.interactions import Interactions
 from coldstart.learning.meanings import DISLIKE, IGNORE, LIKE, RATING, SHOWN, UNDECIDED, Meanings, TypeRead
 from coldstart.learning.scale import Scale
@@ -74,6 +75,7 @@ class Likes:
         exposed: The same, where those whose impressions are told, but none of the item, count :data:`UNSEEN`.
             Shape: ``(items,)``.
         events: How many events they were made of.
+        users: The people's ids. As many as there are people.
     """
 
     table: Any
@@ -82,6 +84,7 @@ class Likes:
     people: Floats
     exposed: Floats
     events: int
+    users: tuple[str, ...] = ()
 
     def widened(self, items: int) -> Likes:
         """Return the same where more items stand at the end, which nobody was offered yet; nothing is counted anew.
@@ -95,7 +98,7 @@ class Likes:
 
         none = np.zeros(items - len(self.counts))
         counts, people, exposed = (np.concatenate([each, none]) for each in (self.counts, self.people, self.exposed))
-        return Likes(wide(self.table), wide(self.dislikes), counts, people, exposed, self.events)
+        return Likes(wide(self.table), wide(self.dislikes), counts, people, exposed, self.events, self.users)
 
 
 class _Columns:
@@ -134,15 +137,19 @@ class _Columns:
 
 
 class Experience:
-    """Events, each once however often it is told, in no order.
+    """Events, each once however often it is told, in no order, and what people said of themselves.
 
     The same user, item, event type, value and time are the same event.
+
+    Attributes:
+        said: The fields of people's sign-ups, by user; what one said last holds.
     """
 
     def __init__(self) -> None:
         self._events: dict[Key, float] = {}  # to when it happened, or else was told
         self._columns = _Columns()
         self._shared = False  # with a copy, until either takes in more
+        self.said: dict[str, Mapping[str, Value]] = {}
 
     def __len__(self) -> int:
         return len(self._events)
@@ -185,8 +192,16 @@ class Experience:
         read = (TypeRead(name, count, meanings.of(name), meanings.knows(name)) for name, count in types.most_common())
         return Observed(len(interactions), len(self._events) - before, unknown, tuple(strange), future, tuple(read))
 
+    def describe(self, said: Mapping[str, Mapping[str, Value]]) -> bool:
+        """Take in what people say of themselves; return whether that was news. Empty fields take back what one said."""
+        news = {user: mine for user, mine in said.items() if self.said.get(user, {}) != mine}
+        if news:
+            self.said = {user: mine for user, mine in {**self.said, **news}.items() if mine}
+        return bool(news)
+
     def forget(self, user: str) -> int:
-        """Take back all of a user's events; return how many there were."""
+        """Take back all of a user's events and what they said; return how many events there were."""
+        self.said = {who: mine for who, mine in self.said.items() if who != user}
         before = len(self._events)
         if user in self._columns.users:
             left = self.copied({user})
@@ -194,12 +209,13 @@ class Experience:
         return before - len(self._events)
 
     def copied(self, without: Collection[str] = ()) -> Experience:
-        """Return the same events in an object of their own, but for those of some users; all are copied at no cost."""
+        """Return the same in an object of its own, but for what is of some users; all is copied at no cost."""
         if without:
-            return Experience.of((key, time) for key, time in self._events.items() if key[0] not in without)
+            kept = ((key, time) for key, time in self._events.items() if key[0] not in without)
+            return Experience.of(kept, {user: mine for user, mine in self.said.items() if user not in without})
         made = Experience()
         self._shared, made._shared = True, True
-        made._events, made._columns = self._events, self._columns
+        made._events, made._columns, made.said = self._events, self._columns, self.said
         return made
 
     def _add(self, key: Key, time: float) -> None:
@@ -215,11 +231,14 @@ class Experience:
         return sorted(self._events.items(), key=lambda pair: (pair[0][:3], repr(pair[0][3:]), pair[1]))
 
     @classmethod
-    def of(cls, records: Iterable[tuple[Key, float]]) -> Experience:
-        """Return what :meth:`records` gave."""
+    def of(
+        cls, records: Iterable[tuple[Key, float]], said: Mapping[str, Mapping[str, Value]] | None = None
+    ) -> Experience:
+        """Return what :meth:`records` gave, of people who said something of themselves."""
         made = cls()
         for key, time in dict(records).items():
             made._add(key, time)
+        made.said = dict(said or {})
         return made
 
     def likes(
@@ -244,7 +263,7 @@ class Experience:
             meanings: What types of events say; see :mod:`coldstart.learning.meanings`. What people say of an item
                 holds over what they did with it, and what they once liked stays liked.
         """
-        users, rows, types, values, times = self._of(row_of)
+        people, users, rows, types, values, times = self._of(row_of)
         size = (int(users.max(initial=-1)) + 1, len(row_of))
         weights, shown = _read(types, tuple(self._columns.types), values, scale, meanings or Meanings())
         said, disliked = np.isinf(weights) & (weights > 0), weights < 0
@@ -266,10 +285,10 @@ class Experience:
             could = _offered(row_of, arrivals or {}, users, rows, times, among=logged)
             met = np.asarray(_ones(users[logged], rows[logged], size).sum(0), np.float64).ravel()
             exposed = np.maximum(offered - (1.0 - UNSEEN) * np.maximum(could - met, 0.0), counts)
-        return Likes(table, dislikes, counts, offered, exposed, len(rows))
+        return Likes(table, dislikes, counts, offered, exposed, len(rows), people)
 
-    def _of(self, row_of: Mapping[str, int]) -> tuple[Rows, Rows, Rows, Floats, Floats]:
-        """Return who did what with some items, when: people in the order of their ids, rows, types, values, times."""
+    def _of(self, row_of: Mapping[str, int]) -> tuple[tuple[str, ...], Rows, Rows, Rows, Floats, Floats]:
+        """Return who did what with some items, when: people by their ids, their places, rows, types, values, times."""
         told = self._columns
         codes = np.array(told.codes, np.int64).reshape(-1, 3)
         measures = np.array(told.measures, np.float64).reshape(-1, 2)
@@ -279,7 +298,8 @@ class Experience:
         present = sorted(np.unique(users).tolist(), key=names.__getitem__)
         place = np.zeros(len(names), np.int64)
         place[present] = np.arange(len(present))
-        return place[users], rows[there], codes[there, 2], measures[there, 0], measures[there, 1]
+        people = tuple(names[code] for code in present)
+        return people, place[users], rows[there], codes[there, 2], measures[there, 0], measures[there, 1]
 
 
 def _read(

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from coldstart.entities import Value
 from coldstart.interactions import Interactions
 from coldstart.learning import companions, popularity
+from coldstart.learning.demographics import Demographics
 from coldstart.learning.experience import Experience, Likes, Observed
 from coldstart.learning.inverses import inverse
 from coldstart.learning.likability import Verdicts
@@ -66,6 +68,7 @@ class Platform:
         self.experience = experience or Experience()
         self.meanings = meanings or Meanings()
         self.weighing = weighing or Weighing()
+        self._described = 0
         self.likes: Likes
         self.popularity: Popularity
         self.refresh(now=now)
@@ -80,13 +83,23 @@ class Platform:
             self.refresh(now=now)
         return observed
 
+    def describe(self, said: Mapping[str, Mapping[str, Value]]) -> None:
+        """Take in what people say of themselves at sign-up, by user."""
+        if (
+            self.experience.describe(said)
+            and abs(len(self.experience.said) - self._described) > REFRESH * self._described
+        ):
+            self.__dict__.pop("demographics", None)
+            self._use()
+
     def forget(self, user: str, *, now: float) -> int:
         """Take back all that a user did; return how many events that was. Nothing of them stays in any count.
 
         Weights that were chosen go as well, since the user may have had a part in choosing them.
         """
+        described = user in self.experience.said
         gone = self.experience.forget(user)
-        if gone:
+        if gone or described:
             self.weighing = Weighing()
             self.refresh(now=now)
         return gone
@@ -96,11 +109,17 @@ class Platform:
         self._counted = len(self.experience)
         told: dict[str, Any] = {"half_life": self.half_life, "arrivals": self.arrivals, "meanings": self.meanings}
         self.likes = self.experience.likes(self._row_of, now=now, **told)
-        for made_of_counts in ("verdicts", "linear"):
+        for made_of_counts in ("verdicts", "linear", "demographics"):
             self.__dict__.pop(made_of_counts, None)
         self._fit()
+        self._use()
+
+    def _use(self) -> None:
+        """Make what the weights ask for now, and not when a request waits."""
         if self.weighing.uses("linear"):
-            _ = self.linear  # now, and not when a request waits
+            _ = self.linear
+        if self.weighing.trust.share:
+            _ = self.demographics
 
     def _fit(self) -> None:
         """Make what follows from the counts and the items."""
@@ -136,18 +155,35 @@ class Platform:
         """Use these weights from now on."""
         self.weighing = weighing
         self.__dict__.pop("linear", None)
-        if weighing.uses("linear"):
-            _ = self.linear
+        self._use()
 
     @property
     def unweighed(self) -> bool:
-        """Whether the platform has twice the likes that its weights were chosen with."""
-        return bool(self.likes.table.nnz > 2 * self.weighing.likes)
+        """Whether there are twice the likes, or twice the people who said something, that weights were chosen with."""
+        likes, described = self.likes.table.nnz, len(self.experience.said)
+        return bool(likes > 2 * self.weighing.likes or (likes and described > 2 * self.weighing.described))
 
     @cached_property
     def linear(self) -> Linear:
         """A linear item-item model of who likes what."""
         return Linear(self.likes.table, penalty=self.weighing.penalty)
+
+    @cached_property
+    def demographics(self) -> Demographics:
+        """What people who said the same of themselves like more than others do."""
+        self._described = len(self.experience.said)
+        return Demographics(self.likes.table, [self.experience.said.get(user, {}) for user in self.likes.users])
+
+    def lifts(self, attributes: Mapping[str, Value]) -> Floats | None:
+        """Return the logarithm of what the chances of someone who says this are multiplied by; None for unknown.
+
+        Shape: ``(items,)``.
+        """
+        trust = self.weighing.trust
+        found = self.demographics.lifts(attributes, trust) if attributes and trust.share else None
+        if found is None or len(found) == len(self.vectors):
+            return found
+        return np.pad(found, (0, len(self.vectors) - len(found)))  # nobody has met those that came since
 
     @cached_property
     def known(self) -> Floats:
@@ -209,6 +245,7 @@ class Platform:
         return {
             "events": len(self.experience),
             "people": int(self.likes.table.shape[0]),
+            "described": len(self.experience.said),
             "likes": int(self.likes.table.nnz),
             "half_life": self.half_life,
             "arrivals": self.arrivals,

@@ -16,7 +16,7 @@ once: that with the greatest evidence, the sum above without its ``w``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtr
 
+from coldstart.learning.demographics import Trust
 from coldstart.learning.neighbours import PENALTY
 
 Floats = NDArray[np.floating]
@@ -125,11 +126,15 @@ class Weighing:
         chosen: By rising number of likes; may be empty.
         likes: How many likes the platform had.
         penalty: Of the linear model.
+        trust: How far what people say of themselves tells what they like.
+        described: How many people had said something of themselves.
     """
 
     chosen: tuple[Chosen, ...] = ()
     likes: int = 0
     penalty: float = PENALTY
+    trust: Trust = field(default_factory=Trust)
+    described: int = 0
 
     def at(self, likes: float) -> dict[str, float]:
         """Return the weights for someone of whom that many likes are known; the shipped ones for none."""
@@ -144,7 +149,8 @@ class Weighing:
     def state(self) -> dict[str, Any]:
         """Return it as plain values; see :meth:`of`."""
         chosen = [{**{name: getattr(one, name) for name in Chosen.__slots__}} for one in self.chosen]
-        return {"likes": self.likes, "chosen": chosen, "penalty": self.penalty}
+        told = {"likes": self.likes, "chosen": chosen, "penalty": self.penalty}
+        return {**told, "trust": self.trust.state(), "described": self.described}
 
     @classmethod
     def of(cls, state: Mapping[str, Any] | None) -> Weighing:
@@ -161,7 +167,7 @@ class Weighing:
             penalty = float(told.get("penalty", PENALTY))
             if not 0.0 < penalty < np.inf:
                 raise ValueError(f"a penalty of {penalty!r}, expected a number > 0")
-            return cls(found, int(told["likes"]), penalty)
+            return cls(found, int(told["likes"]), penalty, Trust.of(told.get("trust")), int(told.get("described", 0)))
         except (KeyError, TypeError, AttributeError) as problem:
             raise ValueError(f"no weighing: {problem!r}") from problem
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from coldstart.entities import Value
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -34,6 +36,7 @@ class Query:
         cosines: With every row, of those ``texts`` for which they are known; scorers add what they work out.
             Shape: ``(items,)``.
         description: The whole task description, for the language model.
+        attributes: What the person said of themselves, by field.
     """
 
     liked: NDArray[np.int64]
@@ -47,6 +50,7 @@ class Query:
     said: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     cosines: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     description: str = ""
+    attributes: Mapping[str, Value] = field(default_factory=dict)
 
 
 class Scorer(Protocol):

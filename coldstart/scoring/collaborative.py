@@ -87,6 +87,23 @@ class Beside:
         return BESIDES[self.name](self._learned.platform, given, self._learned.without)[rows]
 
 
+class Demographic:
+    """What people who said the same of themselves like more than others do (:mod:`coldstart.learning.demographics`).
+
+    It is added to the logarithm of the chance, and so stands on the scale of :class:`Collaborative`.
+    """
+
+    name = "demographic"
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    def score(self, query: Query, rows: Rows) -> NDArray[np.float64]:
+        """Return the logarithm of each row's lift; abstains where nothing is known of people who say the like."""
+        found = self._platform.lifts(query.attributes)
+        return np.full(len(rows), np.nan) if found is None else found[rows]
+
+
 RIDGE = 5.0
 """The penalty of the regression of chances on vectors, in units of one item's squared length."""
 

@@ -31,6 +31,7 @@ _WORDS = {
     "lexical": "shares words with the request or with what the user likes",
     "appeal": "liked by people at large, as far as the language model has read",
     "collaborative": "liked by others who like the same things",
+    "demographic": "liked more by people who said the same of themselves than by others",
     "neighbours": "liked by the people who like the same things",
     "linear": "liked together with what the user likes",
     "borrowed": "like items that such users like",

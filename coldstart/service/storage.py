@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -200,6 +200,15 @@ class Storage:
         with self.engine.connect() as connection:
             found = connection.execute(query).scalar()
         return None if found is None else json.loads(found)
+
+    def profiles(self, tenant: str, among: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
+        """Return what users stated, by user; of all, or of some."""
+        query = sa.select(users.c.id, users.c.profile).where(users.c.tenant == tenant)
+        asked = [query]
+        if among is not None:
+            asked = [query.where(users.c.id.in_(chunk)) for chunk in _chunks(sorted(set(among)))]
+        with self.engine.connect() as connection:
+            return {row.id: json.loads(row.profile) for one in asked for row in connection.execute(one)}
 
     def person(self, tenant: str, user: str, *, most: int) -> tuple[dict[str, Any] | None, list[Event]]:
         """Return what a user stated and the last things they did, oldest first, without impressions."""

@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -183,6 +183,7 @@ class Tenant:
             made.observe(
                 interactions(told, self.engine.meanings),
                 arrivals=self._storage.arrivals(self.id),
+                profiles=self._profiles(),
                 meanings=self.engine.meanings.told,
                 now=self._clock(),
             )
@@ -328,9 +329,15 @@ class Tenant:
         fresh = None if made.platform is not None else self.engine.meanings.told
         with self._telling:
             told = list(self._counting)
-        made.observe(told, meanings=fresh, now=self._clock())
+        profiles = self._profiles({event.user for event in told})
+        made.observe(told, meanings=fresh, profiles=profiles, now=self._clock())
         made.warm()
         return made
+
+    def _profiles(self, among: Iterable[str] | None = None) -> dict[str, Profile]:
+        """Return what users said of themselves: their fields, without what they like."""
+        stated = self._storage.profiles(self.id, among)
+        return {user: Profile(attributes=one.get("attributes", {})) for user, one in stated.items()}
 
     @property
     def unweighed(self) -> bool:
@@ -350,12 +357,13 @@ class Tenant:
         current, recounted = self.recommender, self._recounted
         if current is None or not self.unweighed:
             return False
-        chosen = _copied(current).weigh(pause=GivingWay(self.engine.executor))
+        profiles = self._profiles()
+        chosen = _described(current, profiles).weigh(pause=GivingWay(self.engine.executor))
         with self._changing:
             current = self.recommender
             if self._recounted != recounted or current is None or current.platform is None:
                 return False
-            made = _copied(current)
+            made = _described(current, profiles)
             assert made.platform is not None  # noqa: S101 - it was looked at above
             _use_weights(made.platform, chosen)
             artefact.replace(self._weights, json.dumps(chosen.state()).encode())
@@ -509,6 +517,15 @@ def _use_weights(platform: Platform, weighing: Weighing) -> None:
     platform.weighing = weighing
     if weighing.uses("linear"):
         _ = platform.linear  # now, and not when a request waits
+
+
+def _described(recommender: Recommender, profiles: Mapping[str, Profile]) -> Recommender:
+    """Return a copy that knows what people said of themselves."""
+    made = _copied(recommender)
+    assert made.platform is not None  # noqa: S101 - who calls has looked
+    made.platform.experience = made.platform.experience.copied()
+    made.platform.describe({user: profile.attributes for user, profile in profiles.items()})
+    return made
 
 
 def _copied(recommender: Recommender) -> Recommender:

@@ -310,3 +310,24 @@ def test_titles_are_read_ahead_once_and_by_a_language_model_alone(start, languag
     while reading.read_ahead():
         pass
     assert not reading.read_ahead()
+
+
+def test_what_users_say_of_themselves_moves_lists_after_weighing_and_a_restart(start, storage):
+    running = start()
+    likes = {"young": ("t01", "t02", "t03"), "old": ("t04", "t05", "t06")}
+    for number in range(60):
+        group = ("young", "old")[number % 2]
+        storage.put_user("shop", f"u{number}", {"attributes": {"age": group, "city": "Oslo"}})
+        given = [
+            Event(f"e{number}-{tea}", f"u{number}", tea, "like", None, 5.0) for tea in likes[group][number % 3 :][:2]
+        ]
+        running.tell(storage.add_events("shop", given))
+    running.learn()
+    assert running.weigh()
+    for tenant in (running, start()):
+        for group, teas in likes.items():
+            found = tenant.recommender.recommend(Profile(attributes={"age": group}), k=3)
+            assert {one.id for one in found} == set(teas)
+    running.erase("u1")
+    assert "u1" not in running.recommender.platform.experience.said
+    assert storage.profiles("shop", ["u1", "u2", "nobody"]) == {"u2": {"attributes": {"age": "young", "city": "Oslo"}}}
