@@ -75,7 +75,26 @@ def covariances(
     Returns:
         Shape: ``(items, given)``.
     """
-    together, counts, people = _together(likes, given, without)
+    pairs, counts, people = together(likes, given, without=without)
+    return shrunk(pairs, counts, people, vectors, popularity, given)
+
+
+def shrunk(
+    pairs: Floats, counts: Floats, people: int, vectors: NDArray[np.float32], popularity: Floats, given: Rows
+) -> Floats:
+    """Return the columns ``L`` of ``C`` from counts.
+
+    Args:
+        pairs: How many people like each item and each given one. Shape: ``(items, given)``.
+        counts: ``n``. Shape: ``(items,)``.
+        people: How many there are; may be 0.
+        vectors: The items' centred vectors. Shape: ``(items, dimension)``.
+        popularity: ``a``. Shape: ``(items,)``.
+        given: ``L``. Shape: ``(given,)``.
+
+    Returns:
+        Shape: ``(items, given)``.
+    """
     spread = np.sqrt(popularity * (1.0 - popularity))
     kept = counts / (counts + SHRINK)
     share = np.outer(kept, kept[given])
@@ -86,12 +105,12 @@ def covariances(
         rate = counts / people
         faded = np.minimum(spread / np.sqrt(np.maximum(rate * (1.0 - rate), 1e-12)), 1.0)
         share *= np.outer(faded, faded[given])  # covariances fade as popularity has
-        covariance += share * (together / people - np.outer(counts / people, counts[given] / people))
+        covariance += share * (pairs / people - np.outer(counts / people, counts[given] / people))
     covariance[given, np.arange(len(given))] = spread[given] ** 2
     return covariance
 
 
-def _together(likes: Any, given: Rows, without: int) -> tuple[Floats, Floats, int]:
+def together(likes: Any, given: Rows, *, without: int = -1) -> tuple[Floats, Floats, int]:
     """Return how many people like each item and each given one, how many like each item, and how many there are."""
     people = likes.shape[0]
     columns = likes[:, given]

@@ -78,12 +78,14 @@ class Ground:
         vectors: Of the variables. Shape: ``(variables, width)``.
         mean: ``m``. Shape: ``(variables,)``.
         items: How many of the variables are items; they come first.
+        own: How many of those who like an item choose a chip for that like alone. Shape: ``(items, chips)``.
     """
 
     likes: sparse.csr_matrix
     vectors: NDArray[np.float32]
     mean: Floats
     items: int
+    own: Floats
 
     @classmethod
     def of(cls, platform: Platform, chips: Sequence[Chip]) -> Ground:
@@ -92,7 +94,7 @@ class Ground:
         member = membership(chips, len(popularity))
         share = np.asarray(popularity @ member).ravel() / popularity.sum()
         table = platform.likes.table.astype(np.float64)
-        chosen = _chosen(table, member, share)
+        chosen, own = _chosen(table, member, share)
         people, faint = table.shape[0], binom.sf(np.floor(KNOWN * share), KNOWN, share)
         rate = (np.asarray(chosen.sum(0)).ravel() + KNOWN * faint) / (people + KNOWN)
         return cls(
@@ -100,6 +102,7 @@ class Ground:
             vectors=_vectors(platform.vectors, member),
             mean=np.concatenate([popularity, np.clip(rate, 0.02, 0.98)]),
             items=len(popularity),
+            own=own,
         )
 
     @cached_property
@@ -109,7 +112,12 @@ class Ground:
 
     def columns(self, variables: Rows) -> NDArray[np.float32]:
         """Return columns of ``C``. Shape: ``(variables, asked)``."""
-        found = companions.covariances(self.likes, self.vectors, self.mean, variables)
+        together, counts, people = companions.together(self.likes, variables)
+        chips = variables >= self.items
+        together[: self.items, chips] -= self.own[:, variables[chips] - self.items]
+        items = np.flatnonzero(~chips)
+        together[self.items :, items] -= self.own[variables[items]].T
+        found = companions.shrunk(together, counts, people, self.vectors, self.mean, variables)
         return found.astype(np.float32)
 
 
@@ -120,11 +128,20 @@ def membership(chips: Sequence[Chip], items: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((np.ones(len(rows)), (rows, places)), shape=(items, len(chips)))
 
 
-def _chosen(likes: sparse.csr_matrix, member: sparse.csr_matrix, share: Floats) -> sparse.csr_matrix:
-    """Return which chips each person would choose: those that more of their likes have than of everyone's."""
+def _chosen(likes: sparse.csr_matrix, member: sparse.csr_matrix, share: Floats) -> tuple[sparse.csr_matrix, Floats]:
+    """Return which chips each person would choose: those that more of their likes have than of everyone's.
+
+    Also by how many more of those who like an item choose a chip than would without that like: it can't tell of an
+    item that one doesn't know yet. Shape: ``(items, chips)``.
+    """
     held = np.asarray((likes @ member).todense())
     each = np.asarray(likes.sum(1)).reshape(-1, 1)
-    return sparse.csr_matrix(held > each * share, dtype=np.float64)
+    chosen = (held > each * share).astype(np.float64)
+    usual = (each - 1.0) * share
+    with_it = likes.T @ (chosen - (held - 1.0 > usual))
+    without = likes.T @ (chosen - (held > usual))
+    has = np.asarray(member.todense())
+    return sparse.csr_matrix(chosen), np.asarray(has * with_it + (1.0 - has) * without)
 
 
 def _vectors(words: NDArray[np.float32], member: sparse.csr_matrix) -> NDArray[np.float32]:
