@@ -34,7 +34,7 @@ MOST_QUESTIONS = 8
 LEAST_GAIN = 0.01
 """A question has to raise the chances of the first list's items by this share to be worth a person's time."""
 
-FAINT = 50.0
+FAINT = 5.0
 """How many times the noise if an item isn't chosen: what one doesn't know yet may be just right."""
 
 ANSWERS = "answers"
