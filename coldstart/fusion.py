@@ -15,6 +15,7 @@ DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
         "liked": 0.5,
         "taste": 0.5,
+        "following": 0.0,
         "text": 1.0,
         "facets": 0.65,
         "about": 0.03,
@@ -28,7 +29,8 @@ DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
         "demographic": 0.0,
     }
 )
-"""Weights for any catalogue, in standard deviations of the candidates; appeal's is earned, see ``scoring.appeal``."""
+"""Weights for any catalogue, in standard deviations of the candidates; appeal's is earned, see ``scoring.appeal``, and
+that of what follows what is the adapter's own, see ``refining.balance``."""
 
 
 SOFT = 3.0

@@ -136,6 +136,7 @@ class Reader:
             cosines={text: self._cosines.pop(text) for text in texts.values() if text in self._cosines},
             description=self._description(profile, context) if describe else "",
             attributes=profile.attributes,
+            past=len(past),
         )
         return query, (*notes, *more)
 

@@ -21,6 +21,7 @@ from coldstart.learning.platform import Platform
 from coldstart.scoring import VIEWS, Query, Scorer, collaborative
 from coldstart.scoring.appeal import Appeal, earned_weight
 from coldstart.scoring.facets import Faceted
+from coldstart.scoring.following import NEAR, Following, Follows
 from coldstart.scoring.lexical import Lexical
 from coldstart.scoring.relevance import Disliked, Liked, Said, Taste
 from coldstart.wording import tidy_title
@@ -41,7 +42,7 @@ BESIDE_FACETS = 0.35
 """What of their weight a text as a whole and shared words keep where facets tell what the text asks for."""
 
 _LEARNED = ("collaborative", "demographic", *collaborative.BESIDES)
-_WORDS = ("liked", "taste", "lexical", "disliked")
+_WORDS = ("liked", "taste", "following", "lexical", "disliked")
 
 _NOT_PERSONAL = frozenset({"appeal", "collaborative", "borrowed"})
 
@@ -83,21 +84,31 @@ class Ranker:
         index: Whose items.
         weights: Of scorers, by name, over the defaults; "appeal" overrides the earned weight.
         previous: Of another index. What it knows of the items that both hold isn't worked out again.
+        follows: What the encoder's adapter knows besides; None for none.
 
     Attributes:
         given: Those weights.
+        follows: As it was given.
         weights: The weight of every scorer, before a request is known.
 
     Raises:
         ProfileError: No scorer has that name, or a weight isn't a number >= 0.
     """
 
-    def __init__(self, index: Index, weights: Mapping[str, float], previous: Ranker | None = None) -> None:
-        self.given = dict(weights)
+    def __init__(
+        self,
+        index: Index,
+        weights: Mapping[str, float],
+        previous: Ranker | None = None,
+        *,
+        follows: Follows | None = None,
+    ) -> None:
+        self.given, self.follows = dict(weights), follows
         self.weights = _checked(index, self.given)
         self._index = index
         self._lexical: Lexical = Lexical(index.documents, None if previous is None else previous._lexical)
         self._facets = Faceted(index)
+        self._following = None if follows is None or follows.matrix is None else Following(index, follows)
         self._by_words: tuple[Scorer, ...] = (
             Liked(index),
             Taste(index),
@@ -105,6 +116,7 @@ class Ranker:
             Disliked(index),
             self._facets,
             self._lexical,
+            *([self._following] if self._following else []),
         )
         self._sampled: NDArray[np.int64] | None = None
         self._stood: tuple[Any, shortlist.Standing] | None = None
@@ -122,6 +134,11 @@ class Ranker:
         """The prior before who asks; None for an index without a language model."""
         index = self._index
         return None if index.appeal is None else Appeal(index.appeal, index.points, index.rows.titles)
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """All rows of the catalogue. Shape: ``(items,)``."""
+        return np.arange(len(self._ties))
 
     def score(self, query: Query, rows: NDArray[np.int64], platform: Platform | None) -> Scores:
         """Score some rows, in their order, with all but the language model.
@@ -166,6 +183,7 @@ class Ranker:
             self._index,
             self._lexical,
             self._facets,
+            self._following,
             query,
             weights=weights,
             spreads={name: moments(scores)[1] for name, scores in told.items() if len(scores)},
@@ -257,7 +275,9 @@ class Ranker:
         said = weighted_sum(by_words, weights, len(rows))
         by_counts = {name: parts[name][1] for name in _LEARNED if name in parts}
         seen = said + weighted_sum(by_counts, weights, len(rows))
-        zero_shot = said + weighted_sum(guessed, weights, len(rows))
+        alone = {**weights, **{name: self._weights_for(query, rows, None)[name] for name in _WORDS}}
+        unseen = said if self.follows is None else weighted_sum(by_words, alone, len(rows))
+        zero_shot = unseen + weighted_sum(guessed, weights, len(rows))
         known = learned.platform.known[rows]
         fused, late = settled(seen, zero_shot, known, counts), known < 1.0
         for name, scores in guessed.items():
@@ -316,7 +336,28 @@ class Ranker:
             weights["borrowed"] *= seen / (seen + items)
         if "demographic" not in self.given:
             weights["demographic"] = weights["collaborative"] / (1.0 + likes)
+        if self.follows is not None and likes:
+            self._balance(weights, likes / (likes + FEW), text=text, observed=platform is not None)
         return weights
+
+    def _balance(self, weights: dict[str, float], told: float, *, text: bool, observed: bool) -> None:
+        """Let what an adapter learned of likes count as it says, and the rest beside it.
+
+        Where the request has words as well, it takes from closeness to likes what this gives up, and no more.
+        """
+        balance = self.follows.balance if self.follows is not None else None
+        if balance is None:
+            return
+        following, shares = balance.at(told, weights["collaborative"] if observed else 0.0)
+        if text:
+            following = sum(weights[name] for name in NEAR) * (1.0 - min(shares.near, 1.0))
+        kept = {name: min(shares.near, 1.0) if text else shares.near for name in NEAR}
+        kept["lexical"] = 1.0 if text else shares.lexical
+        for name, share in kept.items():
+            if name not in self.given:
+                weights[name] *= share
+        if "following" not in self.given:
+            weights["following"] = following
 
     def evidence(
         self, query: Query, rows: NDArray[np.int64], platform: Platform, models: Sequence[Linear], *, without: int

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from coldstart import building, loading, observing, pairs, ranking, simulating, tutoring
+from coldstart import building, judging, loading, observing, pairs, ranking, simulating, tutoring
 from coldstart.catalogue import Catalogue
 from coldstart.encoding import Encoder
 from coldstart.entities import (
@@ -47,6 +47,7 @@ from coldstart.refining.refinement import Refinement
 from coldstart.refining.schedule import LANGUAGE, Schedule
 from coldstart.rows import key
 from coldstart.scoring import Query
+from coldstart.scoring.following import Follows
 from coldstart.scoring.generating import Generating
 from coldstart.scoring.language import Language
 from coldstart.scoring.naming import Naming
@@ -78,13 +79,14 @@ class Recommender:
         library: Library | None = None,
         weights: Mapping[str, float] | None = None,
         platform: Platform | None = None,
+        adapter: Adapter | None = None,
     ) -> None:
         self.index = index
         self.library = library or Library.load()
         self.platform = platform
         self._models = loading.Pair(encoder, language_model)
         self._reader = Reader(index, self.library, self._models.encode)
-        self._ranker = Ranker(index, weights or {})
+        self._ranker = Ranker(index, weights or {}, follows=_follows(adapter or getattr(encoder, "adapter", None)))
         self._language: Naming | None = None
         self._generating: Generating | None = None
         self._answering: Language | None = None
@@ -170,7 +172,9 @@ class Recommender:
         models = loading.models_of(
             built, path, encoder=encoder, language_model=language_model, device=device, dtype=dtype
         )
-        return cls(built, library=library, weights=weights, **models)._recall(path)
+        version = built.manifest["encoder"].get("adapter")
+        adapter = registry.load(Path(path), version) if version else None
+        return cls(built, library=library, weights=weights, adapter=adapter, **models)._recall(path)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index to a folder, and what was learned beside it, each in one step."""
@@ -294,7 +298,9 @@ class Recommender:
         made = copy.copy(self)
         if encoder is not None:
             made._models = self._models.with_encoder(encoder)
-        made.index, made._ranker = index, Ranker(index, weights, self._ranker if encoder is None else None)
+        same = self._ranker if encoder is None else None
+        follows = self._ranker.follows if encoder is None else _follows(encoder.adapter)
+        made.index, made._ranker = index, Ranker(index, weights, same, follows=follows)
         if index is not self.index:
             made._language = None if self._language is None else self._language.of(index.catalogue)
             made._generating = None if self._generating is None else self._generating.of(index.catalogue)
@@ -500,36 +506,38 @@ class Recommender:
         told: dict[str, Any] = refinement.manifest(lesson, shape, schedule, self.library.hash())
         if len(lesson.judges) < gate.FEWEST:
             return Refinement(self, False, "", gate.unasked(lesson.judges), None, told)
-        with watching.board(tensorboard) as board:
-            adapter, done = refinement.trained(
-                self.index,
-                self.encoder.base,
-                lesson,
-                shape=shape,
-                schedule=schedule,
-                checkpoint=None if path is None else Path(path) / registry.FOLDER / "training.pt",
-                told=watching.Watch("training", schedule.every, progress=progress, board=board),
-            )
         base = self.encoder.base
         vectors = self.index.vectors if base is self.encoder else base.encode(self.index.documents)
         turned = head.learned(vectors, lesson, schedule, base=base.hash)
-        found = [each for each in (adapter, turned) if each is not None]
+        with watching.board(tensorboard) as board:
+            adapter, done = refinement.trained(
+                self.index,
+                base,
+                lesson,
+                shape=shape,
+                schedule=replace(schedule, minutes=(1.0 - head.SHARE) * schedule.minutes),
+                checkpoint=None if path is None else Path(path) / registry.FOLDER / "training.pt",
+                told=watching.Watch("training", schedule.every, progress=progress, board=board),
+            )
+        found = [each for each in (turned, adapter) if each is not None]
         if not found:
             return Refinement(self, False, "", gate.unasked(lesson.judges), done, told)
-        present = self._without(user.id for user in lesson.judges)
-        pairs, ids = len(lesson.taught), self.catalogue.ids
-        scales = [refinement.shrunk(scale, pairs) for scale in refinement.SCALES]
+        scales = [refinement.shrunk(scale, len(lesson.taught)) for scale in refinement.SCALES]
         tried = [replace(each, scale=scale) for each in found for scale in scales]
-        refined = [present.adapted(each, plain=vectors, progress=progress) for each in tried]
-        best, verdict = refinement.chosen(
-            gate.quality(present, lesson.judges, ids),
-            [gate.quality(each, lesson.judges, ids) for each in refined],
+        out = {user.id for user in lesson.judges}
+        taught = events.take(np.array([user not in out for user in events.user_ids], np.bool_)[events.users])
+        refined, verdict = judging.judged(
+            present := self._without(out),
+            tried,
+            lesson.judges,
+            adapted=present._adapting(plain=vectors, progress=progress),
+            observing=lambda one: one._having_observed(taught),
             seed=schedule.seed,
         )
         if not verdict.better:
             return Refinement(self, False, "", verdict, done, told)
-        index, encoder = refined[best].index, refined[best].encoder
-        encoder.adapter = kept = replace(tried[best], told={**told, **verdict.told()})
+        index, encoder = refined.index, refined.encoder
+        encoder.adapter = kept = replace(encoder.adapter, told={**told, **verdict.told()})
         if path is None:
             return Refinement(self._with(index, self._ranker.given, encoder), True, "", verdict, done, told)
         if not (Path(path) / "manifest.json").exists():
@@ -623,16 +631,14 @@ class Recommender:
         self,
         adapter: Adapter | None,
         *,
-        plain: NDArray[np.float32] | None = None,
+        known: Mapping[bytes, NDArray[np.float32]] | None = None,
         progress: Progress | None = None,
     ) -> Recommender:
         """Return a recommender whose encoder has this adapter, and no other; with None, none.
 
-        The catalogue's texts are encoded anew, unless the adapter is one matrix and the vectors without it are given.
-
         Args:
             adapter: As :meth:`refine` makes it.
-            plain: The catalogue's vectors without an adapter. Shape: ``(items, dimension)``.
+            known: Vectors that it gave before, by the document's :func:`coldstart.rows.key`; others are encoded.
             progress: Called as texts are encoded.
 
         Raises:
@@ -640,11 +646,40 @@ class Recommender:
         """
         base = self.encoder.base
         encoder = base if adapter is None else lora.adapted(base, adapter)
-        known: dict[bytes, NDArray[np.float32]] = {}
-        if plain is not None and encoder.head is not None:
-            known = dict(zip(map(key, self.index.documents), encoder.turned(plain), strict=True))
-        index = building.reencoded(self.index, encoder, known=known, progress=progress)
+        index = building.reencoded(self.index, encoder, known=known or {}, progress=progress)
         return self._with(index, self._ranker.given, encoder)
+
+    def _adapting(self, *, plain: NDArray[np.float32], progress: Progress | None) -> Callable[[Adapter], Recommender]:
+        """Return what makes recommenders with adapters, and encodes the catalogue once for each change of the encoder.
+
+        Args:
+            plain: The catalogue's vectors without an adapter. Shape: ``(items, dimension)``.
+            progress: Called as texts are encoded.
+        """
+        keys = [key(text) for text in self.index.documents]
+        known: dict[tuple[bytes, float], dict[bytes, NDArray[np.float32]]] = {}
+
+        def adapted(adapter: Adapter) -> Recommender:
+            change = (adapter.weights, adapter.scale)
+            encoder = lora.adapted(self.encoder.base, adapter)
+            if change not in known and encoder.head is not None:
+                known[change] = dict(zip(keys, encoder.turned(plain), strict=True))
+            made = self.adapted(adapter, known=known.get(change), progress=progress)
+            known[change] = dict(zip(keys, made.index.vectors, strict=True))
+            return made
+
+        return adapted
+
+    def _having_observed(self, interactions: Interactions) -> Recommender:
+        """Return a recommender that has observed these interactions and nothing else."""
+        made = self.unlearned()
+        made.observe(interactions)
+        return made
+
+    @property
+    def ranker(self) -> Ranker:
+        """What scores and orders items."""
+        return self._ranker
 
     def promoted(
         self, path: str | os.PathLike[str], version: str | None, *, progress: Progress | None = None
@@ -997,3 +1032,7 @@ class Recommender:
         roles = ["encoder", *(["language_model"] if self.index.appeal is not None or language else [])]
         used = [self.index.manifest[role] for role in roles if self.index.manifest[role]]
         return {model["name"]: model["hash"] for model in used}
+
+
+def _follows(adapter: Adapter | None) -> Follows | None:
+    return None if adapter is None else Follows.of(adapter.config, adapter.weights, adapter.scale)

@@ -17,6 +17,7 @@ import numpy as np
 from coldstart.index import Index
 from coldstart.scoring import VIEWS, Query
 from coldstart.scoring.facets import Faceted
+from coldstart.scoring.following import Following
 from coldstart.scoring.lexical import Lexical
 from coldstart.scoring.relevance import Taste
 
@@ -77,6 +78,7 @@ def gathered(
     index: Index,
     lexical: Lexical,
     faceted: Faceted,
+    following: Following | None,
     query: Query,
     *,
     weights: Mapping[str, float],
@@ -91,6 +93,7 @@ def gathered(
         index: Whose rows.
         lexical: Finds rows by words.
         faceted: Finds rows by the values that the words ask for.
+        following: Tells what follows likes; None for nothing.
         query: What is asked.
         weights: Of scorers, for this request.
         spreads: The standard deviation of each scorer's scores over the catalogue, if it gives any.
@@ -103,7 +106,7 @@ def gathered(
     added = None if standing is None else standing.values * units.get(standing_name, 0.0)
     if standing is not None:
         found.append(standing.best(BESIDE, allowed))
-    direction = _direction(index, query, units)
+    direction = _direction(index, query, units, following)
     beside = np.zeros(len(allowed), np.float32) if added is None else added.astype(np.float32)
     told = [np.empty(0, np.int64)]
     for name, finder in (("lexical", lexical), ("facets", faceted)):
@@ -125,7 +128,9 @@ def gathered(
     return _once(found)
 
 
-def _direction(index: Index, query: Query, units: Mapping[str, float]) -> NDArray[np.float32] | None:
+def _direction(
+    index: Index, query: Query, units: Mapping[str, float], following: Following | None
+) -> NDArray[np.float32] | None:
     """Return the direction in which the scores of closeness grow together; None if the request has none."""
     total = np.zeros(index.mean.size, np.float32)
     for view in VIEWS:
@@ -136,6 +141,9 @@ def _direction(index: Index, query: Query, units: Mapping[str, float]) -> NDArra
     if len(liked):
         total += units.get("liked", 0.0) * liked.mean(0)
         total += units.get("taste", 0.0) * Taste(index).direction(query)
+    person = None if following is None else following.direction(query)
+    if person is not None:
+        total += units.get("following", 0.0) * person
     return total if total.any() else None
 
 

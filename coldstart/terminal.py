@@ -21,6 +21,7 @@ from coldstart.wording import number, shorten
 LABELS: Mapping[str, str] = {
     "liked": "likes",
     "taste": "taste",
+    "following": "what follows likes",
     "text": "words",
     "about": "person",
     "context": "context",

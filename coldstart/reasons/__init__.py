@@ -54,7 +54,7 @@ NEAR = 0.5
 _LIKES = 8  # liked things that are taken away one by one
 _LONGEST = 60  # characters of a title or a phrase in a sentence
 _WELL_KNOWN = 1.0  # standard deviations of appeal from which something is called well known
-_WITH_LIKES = ("liked", "taste", "lexical", "collaborative", "disliked")
+_WITH_LIKES = ("liked", "taste", "following", "lexical", "collaborative", "disliked")
 
 
 def standing(fused: Floats) -> Floats:

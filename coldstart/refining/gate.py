@@ -78,6 +78,12 @@ def unasked(judges: Sequence[User]) -> Verdict:
     return Verdict(len(judges), 0.0, 0.0, 1.0)
 
 
+def parted(judge: User) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return what a judge states, oldest first, and what they liked later."""
+    middle = max(1, len(judge.likes) // 2)
+    return judge.likes[max(0, middle - STATED) : middle], judge.likes[middle:]
+
+
 def quality(ranking: Ranking, judges: Sequence[User], ids: Sequence[str]) -> Floats:
     """Return each judge's NDCG@10: they state some likes, and their later ones are relevant. Shape: ``(judges,)``.
 
@@ -89,10 +95,9 @@ def quality(ranking: Ranking, judges: Sequence[User], ids: Sequence[str]) -> Flo
     discounts = 1.0 / np.log2(np.arange(DEPTH) + 2.0)
     found = np.zeros(len(judges))
     for place, judge in enumerate(judges):
-        middle = max(1, len(judge.likes) // 2)
-        stated, later = judge.likes[max(0, middle - STATED) : middle], judge.likes[middle:]
-        scores = np.array(ranking.score(Profile(likes=[ids[row] for row in stated])))
-        scores[list(judge.likes[:middle])] = -np.inf
+        stated, later = parted(judge)
+        scores = np.array(ranking.score(Profile(history=[ids[row] for row in stated])))
+        scores[list(judge.likes[: -len(later)])] = -np.inf
         order = np.argsort(-scores, kind="stable")[:DEPTH]
         gains = np.isin(order, later)
         found[place] = (gains * discounts[: len(order)]).sum() / discounts[: min(len(later), DEPTH)].sum()

@@ -10,7 +10,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from coldstart.encoding import Encoder
 from coldstart.errors import AdapterError
 from coldstart.generation import LanguageModel
+from coldstart.refining.balance import FUSION, HEAD, Balance
 from coldstart.weights import quiet
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 ADAPTER = "coldstart"
-
-HEAD = "head"
-"""What the configuration says of an adapter that is one matrix; see :mod:`coldstart.refining.head`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +68,14 @@ class Adapter:
     version: str = ""
     told: Mapping[str, Any] = field(default_factory=dict)
 
+    def balanced(self, balance: Balance) -> Adapter:
+        """Return the same adapter with these weights in its configuration."""
+        config = {**json.loads(self.config), FUSION: balance.state()}
+        return replace(self, config=json.dumps(config, sort_keys=True).encode())
+
     @property
     def hash(self) -> str:
-        """Of what it changes, and how much."""
+        """Of what it changes, how much, and of its weights."""
         parts = (self.weights, self.config, self.base.encode(), repr(self.scale).encode())
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 

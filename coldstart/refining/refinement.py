@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,19 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from coldstart.encoding import Encoder
-from coldstart.refining import gate, lora
+from coldstart.refining import lora
 from coldstart.refining.examples import Lesson, lesson
 from coldstart.refining.gate import Verdict
 from coldstart.refining.lora import Adapter, Shape
 from coldstart.refining.schedule import Schedule, Trained
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from coldstart.index import Index
     from coldstart.refining.loop import Told
 
-__all__ = ["SCALES", "Refinement", "chosen", "lesson", "manifest", "shrunk", "trained"]
+__all__ = ["SCALES", "Refinement", "lesson", "manifest", "shrunk", "trained"]
 
 SCALES = (1.0, 0.5)
 """How much of what was learned is tried."""
@@ -146,14 +143,3 @@ def manifest(lesson: Lesson, shape: Shape, schedule: Schedule, templates: str) -
 def shrunk(scale: float, pairs: int) -> float:
     """Return how much of what so many pairs taught is applied."""
     return scale * pairs / (pairs + HALF)
-
-
-def chosen(present: NDArray[np.float64], tried: Sequence[NDArray[np.float64]], *, seed: int) -> tuple[int, Verdict]:
-    """Return which of some refined rankings is best for every other judge, and how it compares for those between.
-
-    With too few judges to part, the first one is compared for all of them.
-    """
-    if len(present) < 4 * gate.FEWEST:
-        return 0, gate.compared(present, tried[0], seed=seed)
-    best = int(np.argmax([ranking[::2].mean() for ranking in tried]))
-    return best, gate.compared(present[1::2], tried[best][1::2], seed=seed)

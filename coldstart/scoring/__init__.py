@@ -37,6 +37,7 @@ class Query:
             Shape: ``(items,)``.
         description: The whole task description, for the language model.
         attributes: What the person said of themselves, by field.
+        past: How many of the liked, the last ones, are past items in the order of time; the others have no order.
     """
 
     liked: NDArray[np.int64]
@@ -51,6 +52,7 @@ class Query:
     cosines: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     description: str = ""
     attributes: Mapping[str, Value] = field(default_factory=dict)
+    past: int = 0
 
 
 class Scorer(Protocol):

@@ -27,6 +27,7 @@ _WORDS = {
     "context": "fits the circumstances",
     "liked": "close to what the user likes",
     "taste": "in line with what the user likes and dislikes",
+    "following": "often liked after what the user likes",
     "disliked": "further from what the user dislikes than others",
     "lexical": "shares words with the request or with what the user likes",
     "appeal": "liked by people at large, as far as the language model has read",

@@ -1,0 +1,115 @@
+"""Judging: people who were held out say which adapter is the best, how much it should count, and whether it helps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldstart.learning.platform import Platform
+from coldstart.ranking import FEW, Ranker
+from coldstart.refining import balance, gate
+from coldstart.refining.balance import Balance, Shares
+from coldstart.refining.examples import User
+from coldstart.refining.gate import Verdict, parted
+from coldstart.refining.lora import Adapter
+from coldstart.scoring import Query
+from coldstart.scoring.following import NEAR
+
+PARTED_FROM = 4 * gate.FEWEST
+"""With fewer judges they can't be parted in two: the first adapter is judged, with the weights there are."""
+
+_Recommender = TypeVar("_Recommender", bound=Any)
+
+
+def judged(
+    present: _Recommender,
+    tried: Sequence[Adapter],
+    judges: Sequence[User],
+    *,
+    adapted: Callable[[Adapter], _Recommender],
+    observing: Callable[[_Recommender], _Recommender],
+    seed: int,
+) -> tuple[_Recommender, Verdict]:
+    """Return the best of some adapters in use, with its weights, and how that compares with what there is.
+
+    Every other judge chooses, and those between judge.
+
+    Args:
+        present: What ranks now, and knows nothing of the judges.
+        tried: At least one.
+        judges: People whom training never saw.
+        adapted: From an adapter to what ranks with it; twice the same costs little.
+        observing: From what ranks to the same once it has observed what was learned from.
+        seed: Of the test.
+    """
+    ids = present.catalogue.ids
+    observed = present.platform is not None and present.platform.likes.events > 0
+    if len(judges) < PARTED_FROM:
+        refined = adapted(tried[0])
+        qualities = (gate.quality(one, judges, ids) for one in (present, refined))
+        return refined, gate.compared(*qualities, seed=seed)
+    choosing, judging = judges[::2], judges[1::2]
+    found = []
+    for adapter in tried:
+        refined = adapted(adapter)
+        alone, quality = balanced(refined.ranker, None, choosing)
+        beside = None
+        if observed:
+            beside, quality = balanced(refined.ranker, refined.platform, choosing)
+        found.append((quality, adapter, Balance(alone, beside)))
+    _, adapter, weights = max(found, key=lambda one: one[0])
+    refined = adapted(adapter.balanced(weights))
+    if not observed:
+        full = observing(refined)
+        beside, _ = balanced(adapted(adapter).ranker, full.platform, choosing)
+        other = adapted(adapter.balanced(Balance(weights.alone, beside)))
+        if gate.quality(observing(other), judging, ids).mean() > gate.quality(full, judging, ids).mean():
+            refined = other
+    qualities = (gate.quality(one, judging, ids) for one in (present, refined))
+    return refined, gate.compared(*qualities, seed=seed)
+
+
+def balanced(ranker: Ranker, platform: Platform | None, people: Sequence[User]) -> tuple[Shares, float]:
+    """Return how much what an adapter learned should count, and the quality of lists with that.
+
+    See :mod:`coldstart.refining.balance`.
+
+    Args:
+        ranker: With the adapter, which carries no weights yet.
+        platform: What was observed, and nothing of these people; None for nothing.
+        people: Who had no part in training.
+    """
+    grid = balance.ALONE if platform is None else balance.BESIDE
+    if ranker.follows is None or ranker.follows.matrix is None:
+        grid = tuple(one for one in grid if one[0] == 0.0)
+    found = []
+    for person in people:
+        stated, later = parted(person)
+        query = Query(
+            liked=np.array(stated, np.int64),
+            liked_weights=np.ones(len(stated)),
+            disliked=np.empty(0, np.int64),
+            past=len(stated),
+        )
+        parts = _parts(ranker, platform, query)
+        found.append(balance.qualities(parts, person.likes[: -len(later)], later, np.array(grid)))
+    quality = np.array(found)
+    shares = balance.chosen(quality, grid, grid.index((0.0, 1.0, 1.0)))
+    near = int(np.argmin([sum((np.array(one) - (shares.following, shares.near, shares.lexical)) ** 2) for one in grid]))
+    return shares, float(quality[:, near].mean())
+
+
+def _parts(ranker: Ranker, platform: Platform | None, query: Query) -> NDArray[np.float64]:
+    """Return what counts in any case, and what is weighed, for the whole catalogue. Shape: ``(4, items)``."""
+    count = len(query.liked)
+    scores = ranker.score(query, ranker.rows, platform)
+    weighed = {name: scores.weights[name] * part for name, (_, part) in scores.parts.items()}
+    nothing = np.zeros(len(scores.rows))
+    near = sum((weighed.get(name, nothing) for name in NEAR), nothing)
+    lexical = weighed.get("lexical", nothing)
+    unit = count / (count + FEW) if platform is None else scores.weights["collaborative"]
+    following = unit * scores.parts["following"][1] if "following" in scores.parts else nothing
+    return np.stack([scores.fused - near - lexical, following, near, lexical])
