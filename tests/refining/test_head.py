@@ -11,8 +11,10 @@ from coldstart.entities import Interaction
 from coldstart.errors import AdapterError
 from coldstart.interactions import Interactions
 from coldstart.refining import head, lora
+from coldstart.refining.balance import SHIPPED, Balance, Shares
 from coldstart.refining.examples import lesson
 from coldstart.refining.schedule import Schedule
+from coldstart.scoring.following import Follows
 
 ITEMS, WIDTH = 40, 12
 ROWS = {f"t{row:02d}": row for row in range(ITEMS)}
@@ -54,6 +56,7 @@ def apart(vectors) -> float:
 @pytest.fixture(autouse=True)
 def quicker(monkeypatch):
     monkeypatch.setattr(head, "RATE", 3e-2)
+    monkeypatch.setattr(head, "RATE_OF_SHARES", 1e-1)
 
 
 class Plain:
@@ -102,3 +105,50 @@ def test_a_damaged_one_is_refused(vectors):
     found = head.learned(vectors, told(), Schedule(), base=Plain.hash)
     with pytest.raises(AdapterError, match="can't be read"):
         lora._head(replace(found, weights=b"damaged"), Plain())
+
+
+def by_the_last(people: int = 300):
+    """Return people who like two items at random, then the one after the second: only the last like tells."""
+    rng = np.random.default_rng(9)
+    likes = [(first, second, (second + 1) % ITEMS) for first, second in rng.integers(0, ITEMS, (people, 2)).tolist()]
+    return lesson(
+        Interactions.from_records(
+            Interaction(f"u{person:03d}", f"t{item:02d}", timestamp=float(time))
+            for person, items in enumerate(likes)
+            for time, item in enumerate(items)
+        ),
+        ROWS,
+    )
+
+
+@pytest.fixture
+def ring():
+    """Unit vectors on a circle, each item a fortieth of a turn after the one before."""
+    found = np.zeros((ITEMS, WIDTH), np.float32)
+    turns = 2.0 * np.pi * np.arange(ITEMS) / ITEMS
+    found[:, 0], found[:, 1] = np.cos(turns), np.sin(turns)
+    return found
+
+
+def test_what_follows_what_is_learned_and_the_last_like_counts_most(ring, monkeypatch):
+    monkeypatch.setattr(head, "FEWEST_STEPS", 100)
+    found = head.learned(ring, by_the_last(), Schedule(), base=Plain.hash)
+    follows = Follows.of(found.config, found.weights, found.scale)
+    assert follows.places[0] > follows.places[1] + 0.2
+    moved = turned(found, ring)
+    ahead = moved + moved @ follows.matrix
+    ahead /= np.linalg.norm(ahead, axis=1, keepdims=True)
+    cosines = ahead @ moved.T
+    rows = np.arange(ITEMS)
+    assert (cosines[rows, (rows + 1) % ITEMS] > cosines[rows, (rows - 1) % ITEMS]).mean() > 0.9
+
+
+def test_weights_are_part_of_what_an_adapter_is(vectors):
+    found = head.learned(vectors, by_the_last(), Schedule(), base=Plain.hash)
+    balance = Balance(Shares(2.0, 0.0, 1.0), Shares(0.3, 1.0, 3.0))
+    carrying = found.balanced(balance)
+    assert carrying.hash != found.hash
+    assert Follows.of(carrying.config, carrying.weights, 1.0).balance == balance
+    assert Follows.of(found.config, found.weights, 1.0).balance == SHIPPED
+    with pytest.raises(AdapterError, match="can't be read"):
+        Follows.of(carrying.config.replace(b"alone", b"along"), carrying.weights, 1.0)

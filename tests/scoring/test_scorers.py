@@ -12,8 +12,10 @@ import pytest
 from coldstart.entities import Context, Interaction, Profile
 from coldstart.interactions import Interactions
 from coldstart.learning.platform import Platform
+from coldstart.refining.balance import SHIPPED
 from coldstart.scoring.appeal import Appeal, earned_weight, prior
 from coldstart.scoring.collaborative import BESIDE_TEXT, FULL_WEIGHT, Borrowed, Collaborative, weight
+from coldstart.scoring.following import Following, Follows
 from coldstart.scoring.language import Language
 from coldstart.scoring.lexical import Lexical
 from coldstart.scoring.naming import Naming
@@ -139,6 +141,36 @@ class TestTaste(ScorerContract):
         phrases = [f"{note} and more {number}" for number in range(6) for note in ("honey", "malt", "smoke")]
         scores = scorer.score(world.ask(Profile(likes=[*ids, *phrases])), rows)
         assert np.isfinite(scores).all()
+
+
+def follows(world, *, matrix=None, places=(0.0, -1.0, -2.0)) -> Follows:
+    """Return what an adapter knows, by default of no turn but of an order."""
+    size = world.index.vectors.shape[1]
+    matrix = np.zeros((size, size), np.float32) if matrix is None else matrix
+    return Follows(matrix, np.array(places, np.float32), SHIPPED)
+
+
+class TestFollowing(ScorerContract):
+    make = staticmethod(lambda world: Following(world.index, follows(world)))
+    silent = ((Profile(), None), (without("likes"), NOW), (Profile(dislikes=["t03"]), None))
+
+    def test_a_score_is_the_cosine_with_the_shared_sum_of_turned_vectors(self, world, rows):
+        matrix = np.random.default_rng(2).normal(0, 0.1, (world.index.vectors.shape[1],) * 2).astype(np.float32)
+        scorer = Following(world.index, follows(world, matrix=matrix, places=(0.0, -1.0)))
+        old, new = (world.index.vectors[world.index.catalogue.row(id_)] for id_ in ("t03", "t07"))
+        turned = [vector + vector @ matrix for vector in (new, old)]
+        person = sum(np.exp(-place) * one / np.linalg.norm(one) for place, one in enumerate(turned))
+        expected = world.index.vectors @ (person / np.linalg.norm(person))
+        found = scorer.score(world.ask(Profile(history=["t05", "t03", "t07"])), rows)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+    def test_the_order_counts_of_past_items_and_not_of_stated_likes(self, scorer, world, rows):
+        orders = (["t03", "t07"], ["t07", "t03"])
+        past = [scorer.score(world.ask(Profile(history=ids)), rows) for ids in orders]
+        stated = [scorer.score(world.ask(Profile(likes=ids)), rows) for ids in orders]
+        assert not np.allclose(*past, atol=1e-3)
+        np.testing.assert_allclose(*stated, atol=1e-5)
+        assert scorer.score(world.ask(Profile(history=orders[0])), rows).argmax() == world.index.catalogue.row("t07")
 
 
 class TestText(ScorerContract):
