@@ -107,14 +107,14 @@ def test_a_damaged_one_is_refused(vectors):
         lora._head(replace(found, weights=b"damaged"), Plain())
 
 
-def by_the_last(people: int = 300):
-    """Return people who like two items at random, then the one after the second: only the last like tells."""
+def chains(people: int = 300):
+    """Return people who like four items, each three to five places after the one before."""
     rng = np.random.default_rng(9)
-    likes = [(first, second, (second + 1) % ITEMS) for first, second in rng.integers(0, ITEMS, (people, 2)).tolist()]
+    likes = rng.integers(0, ITEMS, (people, 1)) + np.cumsum(rng.integers(3, 6, (people, 4)), axis=1)
     return lesson(
         Interactions.from_records(
-            Interaction(f"u{person:03d}", f"t{item:02d}", timestamp=float(time))
-            for person, items in enumerate(likes)
+            Interaction(f"u{person:03d}", f"t{item % ITEMS:02d}", timestamp=float(time))
+            for person, items in enumerate(likes.tolist())
             for time, item in enumerate(items)
         ),
         ROWS,
@@ -132,19 +132,19 @@ def ring():
 
 def test_what_follows_what_is_learned_and_the_last_like_counts_most(ring, monkeypatch):
     monkeypatch.setattr(head, "FEWEST_STEPS", 100)
-    found = head.learned(ring, by_the_last(), Schedule(), base=Plain.hash)
+    found = head.learned(ring, chains(), Schedule(), base=Plain.hash)
     follows = Follows.of(found.config, found.weights, found.scale)
-    assert follows.places[0] > follows.places[1] + 0.2
+    assert follows.places[0] > follows.places[1] + 1.0
     moved = turned(found, ring)
     ahead = moved + moved @ follows.matrix
     ahead /= np.linalg.norm(ahead, axis=1, keepdims=True)
     cosines = ahead @ moved.T
     rows = np.arange(ITEMS)
-    assert (cosines[rows, (rows + 1) % ITEMS] > cosines[rows, (rows - 1) % ITEMS]).mean() > 0.9
+    assert (cosines[rows, (rows + 4) % ITEMS] > cosines[rows, (rows - 4) % ITEMS]).mean() > 0.9
 
 
 def test_weights_are_part_of_what_an_adapter_is(vectors):
-    found = head.learned(vectors, by_the_last(), Schedule(), base=Plain.hash)
+    found = head.learned(vectors, chains(), Schedule(), base=Plain.hash)
     balance = Balance(Shares(2.0, 0.0, 1.0), Shares(0.3, 1.0, 3.0))
     carrying = found.balanced(balance)
     assert carrying.hash != found.hash
