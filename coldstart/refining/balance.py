@@ -118,13 +118,20 @@ def qualities(parts: Floats, shown: Sequence[int], later: Sequence[int], grid: F
     scores = np.asarray(parts[0] + grid @ parts[1:])
     scores[:, list(shown)] = -np.inf
     wanted = scores[:, list(later)]
-    above = np.stack([(scores > wanted[:, [at]]).sum(1) for at in range(len(later))], axis=1)
+    above = np.stack([_above(scores, wanted, at) for at in range(len(later))], axis=1)
     ranks = np.sort(above, axis=1)
     ranks = np.maximum(ranks, np.arange(len(later)))  # those that tie stand one after the other
     discounts = 1.0 / np.log2(ranks + 2.0)
     ideal = 1.0 / np.log2(np.arange(len(later)) + 2.0)
     at_ten = np.where(ranks < DEPTH, discounts, 0.0).sum(1) / ideal[:DEPTH].sum()
     return np.stack([at_ten, discounts.sum(1) / ideal.sum()], axis=1)
+
+
+def _above(scores: Floats, wanted: Floats, at: int) -> Floats:
+    """Return how many items stand above a wanted one: of others that tie with it half. Shape: ``(grid,)``."""
+    this = wanted[:, [at]]
+    tied = (scores == this).sum(1) - (wanted == this).sum(1)
+    return np.asarray((scores > this).sum(1) + 0.5 * tied)
 
 
 def chosen(found: Floats, grid: Sequence[tuple[float, ...]], usual: int) -> Shares:

@@ -28,6 +28,15 @@ def test_quality_is_the_ndcg_of_the_weighted_sum_without_what_is_shown():
         assert found[place, 0] == pytest.approx(quality_of(order[:10], later))
 
 
+def test_ties_are_worth_what_chance_makes_of_them():
+    parts = np.zeros((4, 21))
+    parts[0, 20] = 1.0
+    tied = qualities(parts, [20], [3], np.array([USUAL]))[0]
+    assert tied[1] == pytest.approx(1.0 / np.log2(9.5 + 2.0))  # nineteen others: half of them stand before it
+    parts[0, [3, 4]] = 2.0
+    assert qualities(parts, [20], [3, 4], np.array([USUAL]))[0] == pytest.approx([1.0, 1.0])
+
+
 @pytest.mark.parametrize("grid", [ALONE, BESIDE])
 def test_weights_there_were_are_tried(grid):
     assert USUAL in grid
