@@ -34,8 +34,9 @@ MOST_QUESTIONS = 8
 LEAST_GAIN = 0.01
 """A question has to raise the chances of the first list's items by this share to be worth a person's time."""
 
-FAINT = 5.0
-"""How many times the noise if an item isn't chosen: what one doesn't know yet may be just right."""
+FAINT, FAINTER = 5.0, 50.0
+"""How many times the noise if an item isn't chosen: what one doesn't know yet may be just right. The second holds while
+nothing was observed, and only words tell what else that speaks against."""
 
 ANSWERS = "answers"
 """The name of the part that answers have in a score."""
@@ -178,6 +179,10 @@ class Onboarding:
         assert self._bare is not None  # noqa: S101 -- observing makes one
         return self._bare
 
+    @property
+    def _faint(self) -> float:
+        return FAINT if self._platform().likes.events else FAINTER
+
     def _prepared(self) -> _State:
         with self._lock:
             platform = self._platform()
@@ -233,12 +238,12 @@ class Onboarding:
                     answers.append(Observation(pair, (1.0, -1.0), 1.0 if value == asked.about[0] else -1.0, NOISE))
                 else:
                     mark = float(value == "both")
-                    answers += [_one(each, mark, NOISE if mark else FAINT * NOISE) for each in pair]
+                    answers += [_one(each, mark, NOISE if mark else self._faint * NOISE) for each in pair]
             elif asked.kind in ("item", "items"):
                 liked = asked.about if value == "like" else () if isinstance(value, str) else value
                 for name in asked.about:
                     sure = name in liked or value == "dislike"
-                    answers.append(_one(row(name), float(name in liked), NOISE if sure else FAINT * NOISE))
+                    answers.append(_one(row(name), float(name in liked), NOISE if sure else self._faint * NOISE))
         told = {variable for one in answers for variable in one.variables}
         before = [
             _one(int(each), 1.0 if weight == 1.0 else _MAYBE, NOISE)
@@ -284,7 +289,7 @@ class Onboarding:
         hidden = np.zeros(belief.items, np.bool_)
         hidden[query.liked] = hidden[query.disliked] = True
         hidden[[one.variables[0] for one in answers if one.variables[0] < belief.items and one.value > 0]] = True
-        worth = Worth(belief, state.ground.mean[belief.askable], hidden, noise=NOISE, faint=FAINT)
+        worth = Worth(belief, state.ground.mean[belief.askable], hidden, noise=NOISE, faint=self._faint)
         found = list(self._offer.questions(belief, worth, dialogue.answers, hidden, self.policy))
         least = max(worth.now, 1e-9) if isinstance(self.policy, ExpectedGain) else 1.0
         if isinstance(self.policy, ExpectedGain):  # nobody can tell of what they don't recognise

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from coldstart.entities import Profile
+from coldstart.entities import Interaction, Profile
 from coldstart.errors import DialogueError
+from coldstart.learning.companions import NOISE
+from coldstart.onboarding import Onboarding
+from coldstart.onboarding.belief import Observation
 from coldstart.onboarding.dialogue import Asked
 from coldstart.prompting import Library
 
@@ -132,3 +135,18 @@ def test_items_of_one_title_are_told_apart():
         0: "Reserva (Aurora)",
         1: "Reserva (1999)",
     }
+
+
+def test_what_isnt_chosen_says_more_once_others_were_observed(recommender):
+    """The belief in an item that wasn't chosen falls further where people's likes tell what that speaks against."""
+    falls = []
+    for told in ([], [Interaction(f"u{who}", f"t{who % 30:02d}", value=5.0) for who in range(60)]):
+        learned = recommender.unlearned()
+        learned.observe(told, now=0.0)
+        one = Onboarding(learned)
+        state = one._prepared()
+        row = int(state.anybody.askable[0])
+        before = one._believed(state, [])
+        after = one._believed(state, [Observation((row,), (1.0,), 0.0, NOISE * one._faint)])
+        falls.append(1.0 - after.mean[row] / before.mean[row])
+    assert 0.0 < falls[0] < falls[1]
