@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from coldstart.entities import Profile
 from coldstart.errors import DialogueError
-from coldstart.fusion import standardise
 from coldstart.learning.companions import NOISE
 from coldstart.onboarding.asking import ExpectedGain, Offer, Policy
 from coldstart.onboarding.belief import Belief, Ground, Observation, Worth
@@ -42,7 +41,7 @@ ANSWERS = "answers"
 """The name of the part that answers have in a score."""
 
 ZERO_SHOT = 1.0
-"""The weight of that part without a platform, in standard deviations of the candidates."""
+"""The weight of that part without a platform, on the logarithm of a chance: what says little moves little."""
 
 FULLY_KNOWN = 1.5
 """The weight of the appeal prior in a catalogue that the language model knows well: see ``scoring.appeal``."""
@@ -336,8 +335,8 @@ class Onboarding:
         spread = float(raw.std())
         if spread < 1e-6:
             return query, scores
-        weight = learned * spread / max(float(np.log(base).std()), 1e-6) if learned else ZERO_SHOT
-        standardised = (raw - raw.mean()) / spread if learned else standardise(raw)
+        scale = learned / max(float(np.log(base).std()), 1e-6) if learned else ZERO_SHOT
+        weight, standardised = scale * spread, (raw - raw.mean()) / spread
         fused = scores.fused + weight * standardised
         parts = {**scores.parts, ANSWERS: (raw, standardised)}
         return query, replace(scores, parts=parts, fused=fused, weights={**scores.weights, ANSWERS: weight})

@@ -150,3 +150,13 @@ def test_what_isnt_chosen_says_more_once_others_were_observed(recommender):
         after = one._believed(state, [Observation((row,), (1.0,), 0.0, NOISE * one._faint)])
         falls.append(1.0 - after.mean[row] / before.mean[row])
     assert 0.0 < falls[0] < falls[1]
+
+
+def test_without_a_platform_an_answer_that_says_little_moves_little(onboarding):
+    """Of answers about the same items, none chosen tells far less than two chosen."""
+    start, asked = onboarding.start(), "items:t02|t03|t04|t05"
+    weights = [
+        onboarding.weighed(onboarding.answered(start, asked, chosen))[1].weights["answers"]
+        for chosen in ([], ["t02", "t03"])
+    ]
+    assert 0.0 < weights[0] < 0.3 * weights[1]
