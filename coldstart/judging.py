@@ -8,18 +8,16 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from coldstart.errors import CatalogueError
 from coldstart.learning.platform import Platform
 from coldstart.ranking import FEW, Ranker
 from coldstart.refining import balance, gate
 from coldstart.refining.balance import Balance, Shares
-from coldstart.refining.examples import User
+from coldstart.refining.examples import PARTED_FROM, Lesson, User
 from coldstart.refining.gate import Verdict, parted
 from coldstart.refining.lora import Adapter
 from coldstart.scoring import Query
 from coldstart.scoring.following import NEAR
-
-PARTED_FROM = 4 * gate.FEWEST
-"""With fewer judges they can't be parted in two: the first adapter is judged, with the weights there are."""
 
 _Recommender = TypeVar("_Recommender", bound=Any)
 
@@ -27,7 +25,7 @@ _Recommender = TypeVar("_Recommender", bound=Any)
 def judged(
     present: _Recommender,
     tried: Sequence[Adapter],
-    judges: Sequence[User],
+    lesson: Lesson,
     *,
     adapted: Callable[[Adapter], _Recommender],
     observing: Callable[[_Recommender], _Recommender],
@@ -35,23 +33,24 @@ def judged(
 ) -> tuple[_Recommender, Verdict]:
     """Return the best of some adapters in use, with its weights, and how that compares with what there is.
 
-    Every other judge chooses, and those between judge.
+    Every other one who is held out chooses, and those between judge. If they are few, the first adapter is judged, with
+    the weights there are.
 
     Args:
-        present: What ranks now, and knows nothing of the judges.
+        present: What ranks now, and knows nothing of those held out.
         tried: At least one.
-        judges: People whom training never saw.
+        lesson: What was learned, by whom it isn't judged, and by whom it is.
         adapted: From an adapter to what ranks with it; twice the same costs little.
         observing: From what ranks to the same once it has observed what was learned from.
         seed: Of the test.
     """
     ids = present.catalogue.ids
     observed = present.platform is not None and present.platform.likes.events > 0
-    if len(judges) < PARTED_FROM:
+    choosing, judging = lesson.choosing, lesson.judging
+    if len(lesson.judges) < PARTED_FROM:
         refined = adapted(tried[0])
-        qualities = (gate.quality(one, judges, ids) for one in (present, refined))
+        qualities = (gate.quality(one, judging, ids) for one in (present, refined))
         return refined, gate.compared(*qualities, seed=seed)
-    choosing, judging = judges[::2], judges[1::2]
     found = []
     for adapter in tried:
         refined = adapted(adapter)
@@ -70,6 +69,21 @@ def judged(
             refined = other
     qualities = (gate.quality(one, judging, ids) for one in (present, refined))
     return refined, gate.compared(*qualities, seed=seed)
+
+
+def quality(refined: Any, lesson: Lesson) -> float:
+    """Return the quality of lists for those who choose, with the weights that they choose.
+
+    Raises:
+        CatalogueError: They are the same people who judge: too few are held out.
+    """
+    if len(lesson.judges) < PARTED_FROM:
+        raise CatalogueError(
+            f"{len(lesson.judges)} people are held out, who would choose settings and judge them as well: a search "
+            f"needs {PARTED_FROM}, of twice as many with two likes or more; refine without one"
+        )
+    observed = refined.platform is not None and refined.platform.likes.events > 0
+    return balanced(refined.ranker, refined.platform if observed else None, lesson.choosing)[1]
 
 
 def balanced(ranker: Ranker, platform: Platform | None, people: Sequence[User]) -> tuple[Shares, float]:

@@ -41,10 +41,10 @@ from coldstart.prompting import Library
 from coldstart.querying import Reader, count
 from coldstart.ranking import Ranker
 from coldstart.reasons import Reasons, Traits
-from coldstart.refining import gate, lora, questions, refinement, registry, watching
+from coldstart.refining import gate, lora, questions, refinement, registry, searching, watching
 from coldstart.refining.lora import Adapter, Shape
 from coldstart.refining.refinement import Refinement
-from coldstart.refining.schedule import LANGUAGE, Schedule
+from coldstart.refining.schedule import LANGUAGE, Schedule, Trained
 from coldstart.rows import key
 from coldstart.scoring import Query
 from coldstart.scoring.following import Follows
@@ -467,6 +467,7 @@ class Recommender:
         path: str | os.PathLike[str] | None = None,
         schedule: Schedule | None = None,
         shape: Shape | None = None,
+        search: int = 0,
         hold: bool = False,
         tensorboard: str | os.PathLike[str] | None = None,
         progress: Progress | None = None,
@@ -487,6 +488,8 @@ class Recommender:
                 killed goes on where it was.
             schedule: How long and how fast; a quarter of an hour at most if None.
             shape: What learns; rank 16 in the upper half of the blocks if None.
+            search: How many settings around these are tried, each for the schedule's minutes; those who are held out
+                and don't judge choose. A search that was killed goes on where it was. Needs the extra ``search``.
             hold: Keep an adapter that is let through with the index, but let the index there stay without it: for the
                 index of a service that runs, which promotes it when it is told to.
             tensorboard: A folder for the curves of training, which TensorBoard shows; no curves if None.
@@ -498,7 +501,7 @@ class Recommender:
         """
         from coldstart.refining import head
 
-        schedule, shape = schedule or Schedule(), shape or Shape()
+        schedule, shape, search = schedule or Schedule(), shape or Shape(), count(search, "search", least=0)
         events = interactions if isinstance(interactions, Interactions) else Interactions.from_records(interactions)
         kind, rows = self.catalogue.kind, {id_: row for row, id_ in enumerate(self.catalogue.ids)}
         said = {user: self.library.describe_profile(who, kind=kind).text for user, who in (profiles or {}).items()}
@@ -508,29 +511,61 @@ class Recommender:
             return Refinement(self, False, "", gate.unasked(lesson.judges), None, told)
         base = self.encoder.base
         vectors = self.index.vectors if base is self.encoder else base.encode(self.index.documents)
-        turned = head.learned(vectors, lesson, schedule, base=base.hash)
-        with watching.board(tensorboard) as board:
-            adapter, done = refinement.trained(
-                self.index,
-                base,
-                lesson,
-                shape=shape,
-                schedule=replace(schedule, minutes=(1.0 - head.SHARE) * schedule.minutes),
-                checkpoint=None if path is None else Path(path) / registry.FOLDER / "training.pt",
-                told=watching.Watch("training", schedule.every, progress=progress, board=board),
-            )
-        found = [each for each in (turned, adapter) if each is not None]
-        if not found:
-            return Refinement(self, False, "", gate.unasked(lesson.judges), done, told)
-        scales = [refinement.shrunk(scale, len(lesson.taught)) for scale in refinement.SCALES]
-        tried = [replace(each, scale=scale) for each in found for scale in scales]
         out = {user.id for user in lesson.judges}
+        adapted = (present := self._without(out))._adapting(plain=vectors, progress=progress)
+        folder = None if path is None else Path(path) / registry.FOLDER
+        scales = [refinement.shrunk(scale, len(lesson.taught)) for scale in refinement.SCALES]
+        with watching.board(tensorboard) as board:
+            watch: dict[str, Any] = {"progress": progress, "board": board}
+            turned = head.learned(
+                vectors,
+                lesson,
+                schedule,
+                base=base.hash,
+                checkpoint=folder and folder / "head.pt",
+                told=watching.Watch("head", head.EVERY, **watch),
+            )
+
+            def train(trial: int, shape: Shape, schedule: Schedule) -> tuple[Adapter | None, Trained]:
+                return refinement.trained(
+                    self.index,
+                    base,
+                    lesson,
+                    shape=shape,
+                    schedule=replace(schedule, minutes=(1.0 - head.SHARE) * schedule.minutes),
+                    checkpoint=folder and folder / "training.pt",
+                    told=watching.Watch(f"training {trial}" if trial else "training", schedule.every, **watch),
+                )
+
+            def tried(trial: int, shape: Shape, schedule: Schedule) -> tuple[tuple[Adapter | None, Trained], float]:
+                adapter, done = train(trial, shape, schedule)
+                ranks = present if adapter is None else adapted(replace(adapter, scale=scales[0]))
+                return (adapter, done), judging.quality(ranks, lesson)
+
+            if search:
+                found = searching.searched(
+                    tried,
+                    trials=search,
+                    shape=shape,
+                    schedule=schedule,
+                    path=folder and folder / "search.json",
+                    key=f"{base.hash} {lesson.hash}",
+                )
+                (adapter, done), shape, schedule = found.found, found.shape, found.schedule
+                told |= refinement.manifest(lesson, shape, schedule, self.library.hash()) | {"search": found.told}
+            else:
+                adapter, done = train(0, shape, schedule)
+        if folder is not None:
+            (folder / "head.pt").unlink(missing_ok=True)
+        both = [each for each in (turned, adapter) if each is not None]
+        if not both:
+            return Refinement(self, False, "", gate.unasked(lesson.judges), done, told)
         taught = events.take(np.array([user not in out for user in events.user_ids], np.bool_)[events.users])
         refined, verdict = judging.judged(
-            present := self._without(out),
-            tried,
-            lesson.judges,
-            adapted=present._adapting(plain=vectors, progress=progress),
+            present,
+            [replace(each, scale=scale) for each in both for scale in scales],
+            lesson,
+            adapted=adapted,
             observing=lambda one: one._having_observed(taught),
             seed=schedule.seed,
         )

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from coldstart.cli.options import FILE, FOLDER, as_json, encoding_option, prompts_option
+from coldstart.errors import AdapterError
 
 
 @click.command()
@@ -27,6 +28,7 @@ from coldstart.cli.options import FILE, FOLDER, as_json, encoding_option, prompt
 @click.option("--batch", type=click.IntRange(min=2), help="Pairs of items a step, or questions: 128 and 16.")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="The largest learning rate: 5e-4 and 3e-4.")
 @click.option("--rank", type=click.IntRange(min=1), help="Of each weight's change: 16 and 8.")
+@click.option("--search", type=click.IntRange(min=1), help="Try so many settings, each for --minutes; needs Optuna.")
 @click.option("--hold", is_flag=True, help="Keep the adapter, but don't use it yet: for a service's index.")
 @click.option("--tensorboard", type=FOLDER, help="Write the curves of training there, for TensorBoard.")
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -44,6 +46,7 @@ def refine(
     batch: int | None,
     rate: float | None,
     rank: int | None,
+    search: int | None,
     hold: bool,
     tensorboard: Path | None,
     seed: int,
@@ -63,6 +66,8 @@ def refine(
     from coldstart.refining.schedule import LANGUAGE, Schedule
     from coldstart.terminal import bars, console, print_json
 
+    if search is not None and model == "language":
+        raise AdapterError("--search tries settings of the bi-encoder alone: leave it out, or refine that")
     recommender = Recommender.load(folder, prompts=prompts, device=device)
     events = Interactions.read(interactions, encoding=encoding)
     profiles = None if users is None else read_profiles(users, encoding=encoding)
@@ -79,7 +84,7 @@ def refine(
         if model == "language":
             found = recommender.refine_language(interactions=events, progress=progress, **how)
         else:
-            found = recommender.refine(events, progress=progress, **how)
+            found = recommender.refine(events, search=search or 0, progress=progress, **how)
     if as_json:
         trained = None if found.trained is None else {**asdict(found.trained), "losses": len(found.trained.losses)}
         told = {"promoted": found.promoted, "version": found.version, **found.verdict.told(), **found.told}

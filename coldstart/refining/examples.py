@@ -34,6 +34,9 @@ ENOUGH = 40
 LEAST = 4
 """Fewer pairs than this are refused."""
 
+PARTED_FROM = 32
+"""With fewer people held out they can't be parted in two: the same choose and judge."""
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -88,8 +91,8 @@ class Lesson:
 
     Attributes:
         taught: The pairs that are learned from.
-        held_out: Pairs of people who are never learned from.
-        judges: Those people, in an order by hash.
+        held_out: Pairs of those who choose, who are never learned from: they say when training fared best.
+        judges: All who are held out, in an order by hash.
         events: How many events were given.
         unknown: How many of them are with items that the catalogue doesn't hold.
         hash: Of what everyone likes and said.
@@ -101,6 +104,20 @@ class Lesson:
     events: int
     unknown: int
     hash: str
+
+    @property
+    def choosing(self) -> tuple[User, ...]:
+        """Those who choose among what was learned, settings and weights: every other one who is held out."""
+        return _choosing(self.judges)
+
+    @property
+    def judging(self) -> tuple[User, ...]:
+        """Those who say whether what was chosen ranks better: the rest, or the same where they are too few."""
+        return self.judges[1::2] if len(self.judges) >= PARTED_FROM else self.judges
+
+
+def _choosing(judges: tuple[User, ...]) -> tuple[User, ...]:
+    return judges[::2] if len(judges) >= PARTED_FROM else judges
 
 
 def lesson(
@@ -134,7 +151,7 @@ def lesson(
             f"{LEAST} of items that the catalogue holds, beside those of the people who judge; until then observe "
             "learns from every event"
         )
-    held_out = Examples.of(judges, len(row_of), said=said, seed=seed)
+    held_out = Examples.of(_choosing(tuple(judges)), len(row_of), said=said, seed=seed)
     unknown = np.array([item not in row_of for item in interactions.item_ids], np.bool_)[interactions.items].sum()
     told = sorted((user.id, user.likes, said.get(user.id, "")) for user in users)
     return Lesson(taught, held_out, tuple(judges), len(interactions), int(unknown), _digest(repr((told, seed))))

@@ -9,9 +9,11 @@ likes are never among the others: they may just be new.
 
 from __future__ import annotations
 
+import hashlib
 import json
-import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,11 +21,13 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from coldstart.refining import loop
 from coldstart.refining.balance import AFTER, HEAD, PLACES
 from coldstart.refining.lora import Adapter
 
 if TYPE_CHECKING:
     from coldstart.refining.examples import Lesson, User
+    from coldstart.refining.loop import Told
     from coldstart.refining.schedule import Schedule
 
 BEFORE = 10
@@ -32,62 +36,67 @@ BEFORE = 10
 TEMPERATURE, RATE, RATE_OF_SHARES = 0.1, 1e-3, 2e-2
 BATCH, OTHERS = 512, 1024
 FEWEST_STEPS, PASSES = 40, 3.0
-WARM = 20
 EVERY, PATIENCE = 20, 5
 SHARE = 0.4
 """The share of the minutes that it may take."""
 
 
-def learned(vectors: NDArray[np.float32], lesson: Lesson, schedule: Schedule, *, base: str) -> Adapter | None:
-    """Learn a head; None if it brings nobody who was held out closer to what they liked.
+def learned(
+    vectors: NDArray[np.float32],
+    lesson: Lesson,
+    schedule: Schedule,
+    *,
+    base: str,
+    checkpoint: Path | None = None,
+    told: Told | None = None,
+) -> Adapter | None:
+    """Learn a head; None if it brings none of those who choose closer to what they liked.
 
     Args:
         vectors: The catalogue's, of the encoder without an adapter. Shape: ``(items, dimension)``.
         lesson: What people like.
         schedule: Its minutes and its seed.
         base: The hash of the encoder.
+        checkpoint: A file that keeps where it stands, so that a run that is killed goes on.
+        told: Hears how each step went.
     """
-    begun = time.monotonic()
     mean = vectors.mean(0)
-    centred = torch.from_numpy(vectors - mean)
-    taught, held_out = _steps(lesson.taught.users), _steps(lesson.judges)
-    parts = Parts.none(vectors.shape[1])
+    taught, held_out = _steps(lesson.taught.users), _steps(lesson.choosing)
+    module = Head(torch.from_numpy(vectors - mean))
     liked = np.flatnonzero(lesson.taught.counts)
-    count = max(FEWEST_STEPS, int(PASSES * len(taught[1]) / BATCH))
-    optimizer: Any = torch.optim.AdamW(
-        [{"params": [parts.change, parts.after], "lr": RATE}, {"params": [parts.shares], "lr": RATE_OF_SHARES}],
-        weight_decay=0.0,
-    )
-    rates = [group["lr"] for group in optimizer.param_groups]
-    drawn = np.random.default_rng([schedule.seed, 11])
     check = _sampled(held_out, liked, np.random.default_rng([schedule.seed, 12]), size=4 * BATCH)
-    best: Parts | None = None
-    least, stale = float(_loss(centred, parts.fixed(), *check)), 0
-    for step in range(1, count + 1):
-        over = max(step / count, (time.monotonic() - begun) / (60.0 * SHARE * schedule.minutes))
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * min(1.0, step / WARM) * 0.5 * (1.0 + np.cos(np.pi * min(over, 1.0)))
-        loss = _loss(centred, parts, *_sampled(taught, liked, drawn, size=BATCH))
-        for part, gradient in zip(parts, torch.autograd.grad(loss, list(parts)), strict=True):
-            part.grad = gradient
-        optimizer.step()
-        if step % EVERY and over < 1.0:
-            continue
-        now = float(_loss(centred, parts.fixed(), *check))
-        stale = stale + 1 if now >= least else 0
-        if now < least:
-            best, least = parts.fixed(), now
-        if stale >= PATIENCE or over >= 1.0:
-            break
-    if best is None:
+
+    def draw(step: int) -> list[tuple[float, tuple[Any, ...]]]:
+        return [(1.0, _sampled(taught, liked, np.random.default_rng([schedule.seed, 11, step]), size=BATCH))]
+
+    def ask() -> float:
+        with torch.no_grad():
+            return float(module(*check))
+
+    work = loop.Work(
+        module,
+        max(FEWEST_STEPS, int(PASSES * len(taught[1]) / BATCH)),
+        draw,
+        ask,
+        lambda part: len(part[1]),
+        faster={"shares": RATE_OF_SHARES / RATE},
+    )
+    how = replace(schedule, minutes=SHARE * schedule.minutes, rate=RATE, every=EVERY, patience=PATIENCE)
+    key = hashlib.sha256(json.dumps([base, lesson.hash, {**asdict(how), "minutes": 0}]).encode()).hexdigest()
+    done = loop.fit(work, how, device="cpu", checkpoint=checkpoint, key=key, told=told)
+    if done.best == 0:
         return None
-    bias = -torch.from_numpy(mean) @ (torch.eye(len(best.change)) + best.change)
-    tensors = {"weight": best.change, "bias": bias, AFTER: best.after, PLACES: best.shares}
+    change, after, shares = (part.detach() for part in module.parameters())
+    bias = -torch.from_numpy(mean) @ (torch.eye(len(change)) + change)
+    tensors = {"weight": change, "bias": bias, AFTER: after, PLACES: shares}
     return Adapter(save(tensors), json.dumps({HEAD: True, AFTER: True}, sort_keys=True).encode(), base)
 
 
-class Parts(NamedTuple):
-    """What is learned.
+class Head(nn.Module):
+    """From what people liked before and next to the loss; it changes nothing before it learns.
+
+    Args:
+        centred: The catalogue's vectors less their mean. Shape: ``(items, dimension)``.
 
     Attributes:
         change: ``D``. Shape: ``(dimension, dimension)``.
@@ -95,19 +104,37 @@ class Parts(NamedTuple):
         shares: The logarithms of ``s``, up to a constant. Shape: ``(BEFORE,)``.
     """
 
-    change: Tensor
-    after: Tensor
-    shares: Tensor
+    def __init__(self, centred: Tensor) -> None:
+        super().__init__()
+        self._centred, size = centred, centred.shape[1]
+        self.change = nn.Parameter(torch.zeros(size, size))
+        self.after = nn.Parameter(torch.zeros(size, size))
+        self.shares = nn.Parameter(torch.zeros(BEFORE))
 
-    @classmethod
-    def none(cls, dimension: int) -> Parts:
-        """Return those that change nothing."""
-        sizes = ((dimension, dimension), (dimension, dimension), (BEFORE,))
-        return cls(*(nn.Parameter(torch.zeros(size)) for size in sizes))
+    def forward(self, before: NDArray[np.int64], after: NDArray[np.int64], others: NDArray[np.int64]) -> Tensor:
+        """Return the mean cross-entropy of what was liked next among it and the others.
 
-    def fixed(self) -> Parts:
-        """Return a copy of them as they are."""
-        return Parts(*(part.detach().clone() for part in self))
+        Shapes: ``(pairs, BEFORE)``, ``(pairs,)``, ``(others,)``.
+        """
+        there = before >= 0
+        items, back = np.unique(np.concatenate([before[there], after, others]), return_inverse=True)
+        plain = self._centred[torch.from_numpy(items)]
+        vectors = nn.functional.normalize(plain + plain @ self.change, dim=1)
+        mine, next_, rest = np.split(back, [there.sum(), there.sum() + len(after)])
+        said, where = np.unique(mine, return_inverse=True)
+        turned = vectors[torch.from_numpy(said)]
+        turned = nn.functional.normalize(turned + turned @ self.after, dim=1)
+        shares = torch.softmax(self.shares.masked_fill(torch.from_numpy(~there), float("-inf")), dim=1)
+        person = torch.from_numpy(np.nonzero(there)[0])
+        table = torch.zeros(len(before), len(said))
+        table = table.index_put((person, torch.from_numpy(where)), shares[torch.from_numpy(there)], accumulate=True)
+        people = nn.functional.normalize(table @ turned, dim=1)
+        own = (people * vectors[torch.from_numpy(next_)]).sum(1, keepdim=True)
+        theirs = people @ vectors[torch.from_numpy(rest)].T
+        known = (others == after[:, None]) | (before[:, :, None] == others).any(1)
+        theirs = theirs.masked_fill(torch.from_numpy(known), float("-inf"))
+        logits = torch.cat([own, theirs], dim=1) / TEMPERATURE
+        return nn.functional.cross_entropy(logits, torch.zeros(len(before), dtype=torch.long))
 
 
 def _steps(users: tuple[User, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -129,28 +156,3 @@ def _sampled(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     chosen = rng.choice(len(steps[1]), min(size, len(steps[1])), replace=False)
     return steps[0][chosen], steps[1][chosen], rng.choice(liked, min(OTHERS, len(liked)), replace=False)
-
-
-def _loss(
-    centred: Tensor, parts: Parts, before: NDArray[np.int64], after: NDArray[np.int64], others: NDArray[np.int64]
-) -> Tensor:
-    """Return the mean cross-entropy of what was liked next among it and the others."""
-    there = before >= 0
-    items, back = np.unique(np.concatenate([before[there], after, others]), return_inverse=True)
-    plain = centred[torch.from_numpy(items)]
-    vectors = nn.functional.normalize(plain + plain @ parts.change, dim=1)
-    mine, next_, rest = np.split(back, [there.sum(), there.sum() + len(after)])
-    said, where = np.unique(mine, return_inverse=True)
-    turned = vectors[torch.from_numpy(said)]
-    turned = nn.functional.normalize(turned + turned @ parts.after, dim=1)
-    shares = torch.softmax(parts.shares.masked_fill(torch.from_numpy(~there), float("-inf")), dim=1)
-    person = torch.from_numpy(np.nonzero(there)[0])
-    table = torch.zeros(len(before), len(said))
-    table = table.index_put((person, torch.from_numpy(where)), shares[torch.from_numpy(there)], accumulate=True)
-    people = nn.functional.normalize(table @ turned, dim=1)
-    own = (people * vectors[torch.from_numpy(next_)]).sum(1, keepdim=True)
-    theirs = people @ vectors[torch.from_numpy(rest)].T
-    known = (others == after[:, None]) | (before[:, :, None] == others).any(1)
-    theirs = theirs.masked_fill(torch.from_numpy(known), float("-inf"))
-    logits = torch.cat([own, theirs], dim=1) / TEMPERATURE
-    return nn.functional.cross_entropy(logits, torch.zeros(len(before), dtype=torch.long))

@@ -8,8 +8,8 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Work:
         draw: From a step's number to its parts, each with its share of the step; their gradients add up.
         ask: Returns the loss on what was held out; None if nothing was.
         texts: How many texts a part of a step reads.
+        faster: How many times faster than the rest some parameters learn, by name.
     """
 
     module: nn.Module
@@ -44,6 +45,7 @@ class Work:
     draw: Callable[[int], Sequence[tuple[float, tuple[Any, ...]]]]
     ask: Callable[[], float] | None
     texts: Callable[[tuple[Any, ...]], int]
+    faster: Mapping[str, float] = field(default_factory=dict)
 
 
 def fit(
@@ -71,8 +73,10 @@ def fit(
     from accelerate import Accelerator
 
     accelerator = Accelerator(cpu=device == "cpu")
-    learning = [part for part in work.module.parameters() if part.requires_grad]
-    optimizer: Any = torch.optim.AdamW(learning, lr=schedule.rate, weight_decay=0.0)
+    named = {name: part for name, part in work.module.named_parameters() if part.requires_grad}
+    learning, rates = list(named.values()), [schedule.rate * work.faster.get(name, 1.0) for name in named]
+    groups = [{"params": [part], "lr": rate} for part, rate in zip(learning, rates, strict=True)]
+    optimizer: Any = torch.optim.AdamW(groups, weight_decay=0.0)
     module, optimizer = accelerator.prepare(work.module, optimizer)
     state = State.begin(learning)
     if checkpoint is not None and (found := State.read(checkpoint, key)) is not None:
@@ -86,8 +90,8 @@ def fit(
         if state.seconds >= 60.0 * schedule.minutes:
             break
         spent = state.seconds / (60.0 * schedule.minutes)
-        for group in optimizer.param_groups:
-            group["lr"] = schedule.rate * warm_then_cosine(state.step, work.steps, spent)
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * warm_then_cosine(state.step, work.steps, spent)
         total = 0.0
         for share, given in work.draw(state.step):
             loss = share * module(*given)

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 ADAPTER = "coldstart"
 
+TARGETS = ("all", "attention")
+"""Which linear layers of a block may learn: all, or those of its attention."""
+
+_ATTENTION = ("attn", "attention")
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -37,13 +42,17 @@ class Shape:
         rank: Of each weight's change.
         alpha: The change is multiplied by ``alpha / rank``.
         upper: The share of the transformer's blocks that learn, from the top; rounded up.
+        targets: Which of their linear layers, one of :data:`TARGETS`.
     """
 
     rank: int = 16
     alpha: int = 32
     upper: float = 0.5
+    targets: str = "all"
 
     def __post_init__(self) -> None:
+        if self.targets not in TARGETS:
+            raise AdapterError(f"{self.targets!r} can't learn: expected one of {', '.join(TARGETS)}")
         if not (self.rank >= 1 and self.alpha > 0 and 0 < self.upper <= 1):
             raise AdapterError(f"{self}: expected a rank >= 1, an alpha > 0 and 0 < upper <= 1")
 
@@ -139,9 +148,11 @@ def _fresh(inner: nn.Module, shape: Shape, *, seed: int) -> Any:
         for place in learning
         for part, module in every[place].named_modules()
         if isinstance(module, nn.Linear)
+        and (shape.targets == "all" or any(mark in part.casefold() for mark in _ATTENTION))
     ]
     if not targets:
-        raise AdapterError(f"{type(inner).__name__} has no linear layers in its blocks: it can't be refined")
+        of = "" if shape.targets == "all" else f" of {shape.targets}"
+        raise AdapterError(f"{type(inner).__name__} has no linear layers{of} in its blocks: it can't be refined")
     config = LoraConfig(r=shape.rank, lora_alpha=shape.alpha, target_modules=targets, lora_dropout=0.0)
     with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(seed)

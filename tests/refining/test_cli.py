@@ -86,3 +86,8 @@ def test_what_cant_be_used_says_so(folder):
     found = run("refine", folder)
     assert found.exit_code == 2
     assert "--interactions" in found.output
+
+
+def test_a_search_is_of_the_encoder(folder, events):
+    with pytest.raises(AdapterError, match="leave it out"):
+        run("refine", folder, "--interactions", events, "--model", "language", "--search", "2")

@@ -81,6 +81,31 @@ def test_it_can_be_told_twice(vectors):
     assert one.hash == other.hash
 
 
+def test_a_killed_run_goes_on_where_it_was_and_learns_the_same(vectors, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def kill(step, *_):
+        if step == 33:
+            raise Killed
+
+    whole, steps = head.learned(vectors, told(), Schedule(), base=Plain.hash), []
+    with pytest.raises(Killed):
+        head.learned(vectors, told(), Schedule(), base=Plain.hash, checkpoint=tmp_path / "head.pt", told=kill)
+    rest = head.learned(
+        vectors,
+        told(),
+        Schedule(),
+        base=Plain.hash,
+        checkpoint=tmp_path / "head.pt",
+        told=lambda step, *_: steps.append(step),
+    )
+    assert steps[0] == 21
+    assert rest.hash == whole.hash
+    other = head.learned(vectors, chains(), Schedule(), base=Plain.hash, checkpoint=tmp_path / "head.pt")
+    assert other.hash == head.learned(vectors, chains(), Schedule(), base=Plain.hash).hash
+
+
 def test_none_of_it_leaves_vectors_as_they_are_and_all_of_it_centres_them(vectors):
     found = head.learned(vectors, told(), Schedule(), base=Plain.hash)
     assert turned(replace(found, scale=0.0), vectors) == pytest.approx(vectors, abs=1e-6)

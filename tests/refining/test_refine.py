@@ -127,6 +127,21 @@ def test_what_is_promoted_is_encoded_once_for_each_scale_that_is_tried(plain, tm
     assert sum(done for task, done, _ in told if task == "item vectors") == len(SCALES) * len(ITEMS)
 
 
+def test_the_best_trial_of_a_search_is_what_is_judged_and_told(plain, tmp_path):
+    plain.save(tmp_path / "index")
+    found = plain.refine(events(90), path=tmp_path / "index", schedule=QUICK, shape=SHAPE, search=2)
+    assert found.promoted
+    assert len(found.told["search"]["qualities"]) == 2
+    kept = registry.entry(tmp_path / "index", found.version).told
+    assert (kept["search"], kept["shape"]) == (found.told["search"], found.told["shape"])
+    assert not (tmp_path / "index" / "adapters" / "training.pt").exists()
+
+
+def test_too_few_to_choose_settings_and_others_to_judge_them_are_refused(plain):
+    with pytest.raises(CatalogueError, match="a search needs 32"):
+        plain.refine(events(30), schedule=QUICK, shape=SHAPE, search=2)
+
+
 def test_too_little_to_learn_from_is_refused(plain):
     with pytest.raises(CatalogueError, match="at least 4"):
         plain.refine([Interaction("ann", "t01"), Interaction("ann", "t02")], schedule=QUICK)

@@ -40,6 +40,14 @@ class TestLesson:
         assert judges == {user.id for user in found.held_out.users}
         assert not judges & {user.id for user in found.taught.users}
 
+    def test_of_many_held_out_some_choose_and_others_judge(self):
+        found = lesson(told(people=90), ROWS)
+        choosing, judging = ({user.id for user in part} for part in (found.choosing, found.judging))
+        assert len(choosing | judging) == len(found.judges) == 40
+        assert len(choosing) == len(judging) == 20
+        assert choosing == {user.id for user in found.held_out.users}
+        assert not (choosing | judging) & {user.id for user in found.taught.users}
+
     def test_pairs_are_what_one_user_liked_soon_after(self):
         events = Interactions.from_records(
             [Interaction("ann", f"t{place:02d}", timestamp=10.0 - place) for place in range(6)]
