@@ -175,7 +175,7 @@ class Ranker:
         if not self._index.is_large or count <= search.EXACT:
             return self.score(query, np.flatnonzero(allowed), platform)
         sample = self._reference(allowed)
-        weights = self._weights_for(query, sample, platform)
+        weights = self._weights_for(query, sample, platform, ranked=count)
         learned, scorers = self._scorers(platform, weights)
         usual = {scorer.name: scorer.score(query, sample) for scorer in scorers}
         told = {name: scores[np.isfinite(scores)] for name, scores in usual.items()}
@@ -198,7 +198,8 @@ class Ranker:
         gathered = np.ones(len(rows))
         only = ~np.isin(sample, found, assume_unique=True)
         gathered[: len(sample)][only] = (count - len(found)) / max(int(only.sum()), 1)
-        return self._fused(query, rows, raw, self._weights_for(query, rows, platform), learned, gathered)
+        weights = self._weights_for(query, rows, platform, ranked=count)
+        return self._fused(query, rows, raw, weights, learned, gathered)
 
     def _scorers(
         self, platform: Platform | None, weights: Mapping[str, float]
@@ -275,8 +276,10 @@ class Ranker:
         said = weighted_sum(by_words, weights, len(rows))
         by_counts = {name: parts[name][1] for name in _LEARNED if name in parts}
         seen = said + weighted_sum(by_counts, weights, len(rows))
-        alone = {**weights, **{name: self._weights_for(query, rows, None)[name] for name in _WORDS}}
-        unseen = said if self.follows is None else weighted_sum(by_words, alone, len(rows))
+        # How words count beside counts says nothing of items without any: there they count as in long lists.
+        platform = learned.platform if self.follows is None else None
+        usual = self._weights_for(query, rows, platform, ranked=len(self._ties))
+        unseen = weighted_sum(by_words, {**weights, **{name: usual[name] for name in _WORDS}}, len(rows))
         zero_shot = unseen + weighted_sum(guessed, weights, len(rows))
         known = learned.platform.known[rows]
         fused, late = settled(seen, zero_shot, known, counts), known < 1.0
@@ -289,8 +292,17 @@ class Ranker:
         parts["collaborative"] = (parts["collaborative"][0], (fused - explained) / weights["collaborative"])
         return Scores(rows, parts, fused, weights)
 
-    def _weights_for(self, query: Query, rows: NDArray[np.int64], platform: Platform | None) -> dict[str, float]:
-        """Return the weights, with what the platform's own people say of them; what the caller gave holds."""
+    def _weights_for(
+        self, query: Query, rows: NDArray[np.int64], platform: Platform | None, *, ranked: int | None = None
+    ) -> dict[str, float]:
+        """Return the weights, with what the platform's own people say of them; what the caller gave holds.
+
+        Args:
+            query: What is asked.
+            rows: What is scored. Shape: ``(rows,)``.
+            platform: What was learned from interactions; None before any.
+            ranked: How many items are ordered, if it isn't those.
+        """
         weights = self._usual(query, rows, platform)
         likes = len(query.liked) + len(query.liked_phrases)
         if platform is None or not likes:
@@ -299,9 +311,11 @@ class Ranker:
         for name in collaborative.BESIDES:
             if name not in self.given:
                 weights[name] = chosen[name] * weights["collaborative"]
+        length = len(rows) if ranked is None else ranked
+        times = platform.weighing.times(likes, ranked=length, items=len(self._ties))
         for name in _WORDS:
             if name not in self.given:
-                weights[name] *= chosen["words"]
+                weights[name] *= times * chosen["words"]
         return weights
 
     def _usual(self, query: Query, rows: NDArray[np.int64], platform: Platform | None) -> dict[str, float]:
@@ -360,31 +374,43 @@ class Ranker:
             weights["following"] = following
 
     def evidence(
-        self, query: Query, rows: NDArray[np.int64], platform: Platform, models: Sequence[Linear], *, without: int
-    ) -> tuple[NDArray[np.float64], ...]:
-        """Return what each kind of evidence says of rows to a person of the platform as if they had just come.
+        self,
+        query: Query,
+        lists: Sequence[NDArray[np.int64]],
+        platform: Platform,
+        models: Sequence[Linear],
+        *,
+        without: int,
+    ) -> list[tuple[NDArray[np.float64], ...]]:
+        """Return what each kind of evidence says of lists to a person of the platform as if they had just come.
 
         Args:
             query: What is known of them: items that they like.
-            rows: Rows of the catalogue.
+            lists: Rows of the catalogue.
             platform: Theirs, as it would be without them.
             models: Linear models of who likes what on it.
             without: Their row among its people.
 
         Returns:
-            What others like, and words, with their usual weights; the neighbours and each linear model with the weight
-            of what others like. Shape of each: ``(rows,)``.
+            For each list what others like, and words, with their usual weights; the neighbours and each linear model
+            with the weight of what others like. Shape of each: ``(rows of the list,)``.
         """
-        weights = self._usual(query, rows, platform)
+        rows = np.concatenate(lists)
         learned = collaborative.Collaborative(platform, without=without)
-        words = {scorer.name: standardise(scorer.score(query, rows)) for scorer in self._by_words}
+        words = {scorer.name: scorer.score(query, rows) for scorer in self._by_words}
         told = [
             learned.score(query, rows),
             collaborative.Beside("neighbours", learned).score(query, rows),
             *(model.score(query.liked, without=without)[rows] for model in models),
         ]
-        base, *besides = (weights["collaborative"] * standardise(scores) for scores in told)
-        return base, weighted_sum(words, weights, len(rows)), *besides
+        found, start = [], 0
+        for some in lists:
+            there = slice(start, start := start + len(some))
+            weights = self._usual(query, some, platform)
+            said = {name: standardise(scores[there]) for name, scores in words.items()}
+            base, *besides = (weights["collaborative"] * standardise(scores[there]) for scores in told)
+            found.append((base, weighted_sum(said, weights, len(some)), *besides))
+        return found
 
     def warm(self, platform: Platform | None) -> None:
         """Work out what the first request would have to."""

@@ -681,6 +681,9 @@ class Recommender:
         """
         base = self.encoder.base
         encoder = base if adapter is None else lora.adapted(base, adapter)
+        if known is None and encoder.head is not None and self.encoder is base:  # matrices need no text read again
+            keys = (key(text) for text in self.index.documents)
+            known = dict(zip(keys, encoder.turned(np.asarray(self.index.vectors)), strict=True))
         index = building.reencoded(self.index, encoder, known=known or {}, progress=progress)
         return self._with(index, self._ranker.given, encoder)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coldstart.learning import weighing
 from coldstart.learning.neighbours import PENALTY, Linear
@@ -42,7 +43,7 @@ def weighed(
     for likes in weighing.ANCHORS:
         dealt = weighing.deal(platform.likes.table, likes, people=people, seed=seed)
         if len({person for person, _, _ in dealt}) >= weighing.FEWEST:
-            simulated[likes] = _simulated(ranker, platform, models, dealt, pause)
+            simulated[likes] = _simulated(ranker, platform, models, dealt, pause, seed)
     chosen, penalty = weighing.choose(simulated) if simulated else ((), PENALTY)
     trust = platform.demographics.trusted(seed=seed)
     pause()
@@ -54,17 +55,48 @@ def _go_on() -> None:
 
 
 def _simulated(
-    ranker: Ranker, platform: Platform, models: Sequence[Linear], dealt: weighing.Dealt, pause: Callable[[], None]
+    ranker: Ranker,
+    platform: Platform,
+    models: Sequence[Linear],
+    dealt: weighing.Dealt,
+    pause: Callable[[], None],
+    seed: int,
 ) -> Simulated:
     counts = np.asarray(platform.likes.table.sum(0)).ravel()
     rows = np.sort(np.argsort(-counts, kind="stable")[:MOST]).astype(np.int64)
-    parts, liked, shown = [], [], []
+    rng = np.random.default_rng([seed, len(dealt), 20])
+    parts, liked, shown, short = [], [], [], []
     for person, known, others in dealt:
         query = Query(liked=known, liked_weights=np.ones(len(known)), disliked=np.empty(0, np.int64))
-        parts.append(ranker.evidence(query, rows, platform, models, without=person))
+        lists = _lists(others, np.union1d(known, others), len(ranker.rows), rng)
+        whole, *few = ranker.evidence(query, [rows, *lists], platform, models, without=person)
+        parts.append(whole)
+        short.append(np.array(few, np.float32))
         liked.append(np.isin(rows, others))
         shown.append(np.isin(rows, known))
         pause()
     base, words, neighbours, *linear = (np.array(part, np.float32) for part in zip(*parts, strict=True))
     who = np.array([person for person, _, _ in dealt])
-    return Simulated(who, base, neighbours, np.stack(linear), words, np.array(liked), np.array(shown))
+    told = np.array(short) if short[0].size else None
+    return Simulated(who, base, neighbours, np.stack(linear), words, np.array(liked), np.array(shown), told)
+
+
+def _lists(
+    liked: NDArray[np.int64], all_liked: NDArray[np.int64], items: int, rng: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    """Return short lists of rows, each of something liked, which is last, among others; none of a small catalogue.
+
+    Args:
+        liked: Rows of what may be last.
+        all_liked: Rows of what isn't among the others.
+        items: How many the catalogue holds.
+        rng: Draws them.
+    """
+    if items < 2 * weighing.LENGTH + len(all_liked):
+        return []
+    found = []
+    for last in rng.choice(liked, weighing.LISTS).tolist():
+        drawn = rng.choice(items, weighing.LENGTH + len(all_liked), replace=False)
+        others = drawn[~np.isin(drawn, all_liked)][: weighing.LENGTH - 1]
+        found.append(np.append(others, last).astype(np.int64))
+    return found

@@ -13,6 +13,7 @@ import pytest
 from coldstart.entities import Interaction, Item, Profile
 from coldstart.errors import BadIndex, CatalogueError, ColdstartError, ProfileError
 from coldstart.interactions import Interactions
+from coldstart.learning.weighing import SHIPPED, Chosen, Weighing
 from coldstart.recommender import Recommender
 
 NOW = 1_700_000_000.0
@@ -586,6 +587,33 @@ def test_weights_are_kept_with_what_was_observed_and_go_with_whom_they_were_chos
         add_up(found)
     assert one.forget("u00")
     assert one.platform.weighing.chosen == ()
+
+
+def test_words_count_as_chosen_in_short_lists_and_as_usual_in_the_whole_catalogue(learned, add_up):
+    profile = Profile(likes=["t00", "t01", "t02", "t03", "t04"])
+    few = [f"t{number:02d}" for number in range(10, 20)]
+    usual, usual_short = (learned.recommend(profile, k=1, candidates=ids)[0].parts for ids in (None, few))
+    chosen = Chosen(5, SHIPPED, 40, 0.01, 0.001, 1.0, times=4.0)
+    learned.platform.weigh(Weighing((chosen,), likes=100))
+    whole, short = (learned.recommend(profile, k=1, candidates=ids) for ids in (learned.catalogue.ids, few))
+    assert {name: part.weight for name, part in whole[0].parts.items()} == pytest.approx(
+        {name: part.weight for name, part in usual.items()}
+    )
+    words = {"liked", "taste", "lexical"}
+    for name, part in short[0].parts.items():
+        assert part.weight == pytest.approx(usual_short[name].weight * (4.0 if name in words else 1.0))
+    add_up(short)
+
+
+def test_items_that_nobody_met_are_ordered_alike_in_short_lists_and_long_ones(learner):
+    new = [f"t{number:02d}" for number in range(20, 30)]
+    seen = [event for event in crowd() if event.item not in new]
+    one = learner(seen, arrivals=dict.fromkeys(new, NOW + DAY))
+    one.platform.weigh(Weighing((Chosen(5, SHIPPED, 40, 0.01, 0.001, 1.0, times=8.0),), likes=100))
+    profile = Profile(likes=["t00", "t01", "t02", "t03", "t04"])
+    short = [found.id for found in one.recommend(profile, k=10, candidates=new)]
+    one.platform.weigh(Weighing((Chosen(5, SHIPPED, 40, 0.01, 0.001, 1.0, times=1.0),), likes=100))
+    assert [found.id for found in one.recommend(profile, k=10, candidates=new)] == short
 
 
 def test_too_few_people_choose_nothing(learner, recommender):

@@ -11,12 +11,17 @@ evidence little moves. What that is worth is judged by cross-fitting, half of th
 judging, and the weights go from the shipped ones only as far as it is likelier that this helps than that it harms: not
 at all where the judges lost by it. The penalty of the linear model is chosen with them, for all numbers of likes at
 once: that with the greatest evidence, the sum above without its ``w``.
+
+What ranks a few first of very many isn't what orders a short list best: there, words count more beside what others
+like. How many times more is chosen in the same way on lists of :data:`LENGTH` items, one that the person likes among
+others that are drawn evenly, with the weights above; between that length and the whole catalogue it is interpolated in
+the logarithms of both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -59,6 +64,15 @@ ANCHORS = (1, 5, 15)
 FEWEST = 20
 """With fewer people to simulate nothing is chosen."""
 
+TIMES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+"""How many times their weight words count in short lists: what is tried."""
+
+LENGTH = 20
+"""How many items those lists hold."""
+
+LISTS = 4
+"""How many lists each simulated person is shown."""
+
 DEPTH = 10
 _DRAWS = 3
 _POOL = 60  # what is among so many first at no corner of the grid is among the first ten nowhere in it, or hardly
@@ -77,6 +91,9 @@ class Simulated:
         words: With its usual weights.
         liked: What they turn out to like. Shape: ``(people, items)``.
         shown: What is known that they like, and isn't ranked. Shape: ``(people, items)``.
+        short: What each kind of evidence says of short lists, in the order of base, words, neighbours and each linear
+            model; the item that the person likes is the last of a list. None if the catalogue is no longer itself.
+            Shape: ``(people, lists, kinds, LENGTH)``.
     """
 
     who: NDArray[np.int64]
@@ -86,6 +103,7 @@ class Simulated:
     words: Floats
     liked: NDArray[np.bool_]
     shown: NDArray[np.bool_]
+    short: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +117,7 @@ class Chosen:
         gain: In NDCG@10, judged by people who had no part in choosing.
         error: The standard error of that.
         share: How much likelier this is a gain than a loss: how far from the shipped weights it went, 0 to 1.
+        times: How many times more words count in lists of :data:`LENGTH` items, after shrinking.
     """
 
     likes: int
@@ -107,6 +126,7 @@ class Chosen:
     gain: float
     error: float
     share: float
+    times: float = 1.0
 
     def __str__(self) -> str:
         """Say it for people.
@@ -115,6 +135,7 @@ class Chosen:
         neighbours 0.03, linear 0.05, words 0.97 (NDCG@10 +0.006 +- 0.005 for 200 simulated people)
         """
         told = ", ".join(f"{name} {weight:g}" for name, weight in zip(NAMES, self.weights, strict=True))
+        told += f", in short lists {self.times:g} times that" if self.times != 1.0 else ""
         return f"{told} (NDCG@10 {self.gain:+.3f} +- {self.error:.3f} for {self.people} simulated people)"
 
 
@@ -141,6 +162,18 @@ class Weighing:
         places = np.log1p([0, *(one.likes for one in self.chosen)])
         known = np.array([SHIPPED, *(one.weights for one in self.chosen)])
         return {name: float(np.interp(np.log1p(likes), places, known[:, at])) for at, name in enumerate(NAMES)}
+
+    def times(self, likes: float, *, ranked: int, items: int) -> float:
+        """Return how many times their usual weight words count in a list for someone.
+
+        Args:
+            likes: How many are known of them.
+            ranked: How long the list is that is ordered.
+            items: How many the catalogue holds.
+        """
+        places = np.log1p([0, *(one.likes for one in self.chosen)])
+        known = np.log([1.0, *(one.times for one in self.chosen)])
+        return float(np.exp(shortness(ranked, items) * np.interp(np.log1p(likes), places, known)))
 
     def uses(self, name: str) -> bool:
         """Return whether anything that isn't words counts for anyone."""
@@ -172,6 +205,17 @@ class Weighing:
             raise ValueError(f"no weighing: {problem!r}") from problem
 
 
+def shortness(ranked: int, items: int) -> float:
+    """Return how short a list is to be ordered: 0 for a whole catalogue, 1 for :data:`LENGTH` items or fewer.
+
+    >>> [round(shortness(ranked, 2000), 2) for ranked in (2000, 200, 20, 1)]
+    [0.0, 0.5, 1.0, 1.0]
+    """
+    if items <= LENGTH or ranked >= items:
+        return 0.0
+    return float(min(np.log(items / max(ranked, 1)) / np.log(items / LENGTH), 1.0))
+
+
 def choose(people: Mapping[int, Simulated]) -> tuple[tuple[Chosen, ...], float]:
     """Return the weights for people of whom so many likes are known, and the penalty of the linear model.
 
@@ -189,8 +233,53 @@ def choose(people: Mapping[int, Simulated]) -> tuple[tuple[Chosen, ...], float]:
     for (likes, one), some, half in zip(people.items(), gains, first, strict=True):
         means = [_mean(some[at, among]) for at, among in zip(halves, (half, ~half), strict=True)]
         judged = [_gains(one, at, mean[None])[:, 0] for at, mean in zip(halves, means, strict=True)]
-        found.append(_settled(likes, _mean(some[best]), np.where(half, judged[1], judged[0])))
+        chosen = _settled(likes, _mean(some[best]), np.where(half, judged[1], judged[0]))
+        found.append(replace(chosen, times=_times(one, best, chosen.weights, half)))
     return tuple(found), PENALTIES[best]
+
+
+def _times(people: Simulated, penalty: int, weights: Sequence[float], half: NDArray[np.bool_]) -> float:
+    """Return how many times more words count in short lists, as far as judges gained by what others chose.
+
+    Args:
+        people: Simulated ones.
+        penalty: The place of the linear model's.
+        weights: What was chosen for long lists.
+        half: Which people choose; the others judge, and the other way round. Shape: ``(people,)``.
+    """
+    if people.short is None:
+        return 1.0
+    base, words, neighbours, *linear = np.moveaxis(people.short, 2, 0)
+    said = np.stack([base + weights[0] * neighbours + weights[1] * linear[penalty], weights[2] * words])
+    tried = _by_person(people.who, _ordered(said, TIMES))
+    gains = tried[:, 1:] - tried[:, :1]
+    steps = [_step(gains[among]) for among in (half, ~half)]
+    judged = _by_person(people.who, _ordered(said, (1.0, *np.exp(steps))))
+    judged = np.where(half, judged[:, 2], judged[:, 1]) - judged[:, 0]
+    gain, error = float(judged.mean()), float(judged.std() / np.sqrt(len(judged)))
+    share = max(0.0, 2.0 * float(ndtr(gain / error)) - 1.0) if error > 0 else 0.0
+    return round(float(np.exp(share * _step(gains))), 4)
+
+
+def _ordered(said: Floats, times: Sequence[float]) -> Floats:
+    """Return each person's mean NDCG@10 over short lists, words counting so many times. Shape: ``(people, times)``."""
+    found = []
+    for each in times:
+        scores = said[0] + each * said[1]
+        last, others = scores[..., -1:], scores[..., :-1]
+        rank = (others > last).sum(2) + 0.5 * (others == last).sum(2)
+        found.append(np.where(rank < DEPTH, 1.0 / np.log2(rank + 2.0), 0.0).mean(1))
+    return np.stack(found, axis=1)
+
+
+def _step(gains: Floats) -> float:
+    """Return the mean, by exponential weights, of the logarithm of the times that were tried; 0 without people."""
+    if not len(gains):
+        return 0.0
+    prior = np.log([STAYING, *[(1.0 - STAYING) / (len(TIMES) - 1)] * (len(TIMES) - 1)])
+    odds = prior + np.concatenate([[0.0], gains.mean(0) / _usual_error(gains)])
+    share = np.exp(odds - odds.max())
+    return float((share / share.sum()) @ np.log(TIMES))
 
 
 def _settled(likes: int, weights: Floats, gained: Floats) -> Chosen:

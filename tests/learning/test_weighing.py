@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -46,12 +48,42 @@ def test_what_does_not_help_stays_as_shipped():
             assert found.weights == weighing.SHIPPED
 
 
+def short(*, helps: bool, seed: int = 0) -> np.ndarray:
+    """Return short lists in which words know what is liked, and counts drown them, or counts know it."""
+    rng = np.random.default_rng(seed)
+    found = rng.normal(size=(PEOPLE, weighing.LISTS, 7, weighing.LENGTH))
+    found[:, :, 0] *= 8.0
+    found[:, :, 1 if helps else 0, -1] += 3.0 if helps else 12.0
+    return found
+
+
+def test_words_count_more_in_short_lists_where_that_helps_and_only_there():
+    people = replace(simulated(helps=False), short=short(helps=True))
+    (found,), _ = weighing.choose({5: people})
+    assert found.times > 3.0
+    one = Weighing((found,), 100)
+    assert one.times(5, ranked=weighing.LENGTH, items=4000) == pytest.approx(found.times)
+    assert one.times(5, ranked=4000, items=4000) == 1.0
+    path = [one.times(5, ranked=ranked, items=4000) for ranked in (10, 20, 100, 1000, 3000, 4000)]
+    assert (np.diff(path) <= 0).all()
+    assert one.times(0, ranked=20, items=4000) == 1.0
+    assert one.times(5, ranked=10, items=weighing.LENGTH) == 1.0
+    assert "in short lists" in str(found)
+
+
+def test_where_words_would_drown_counts_short_lists_are_ordered_as_long_ones():
+    for seed in range(3):
+        people = replace(simulated(helps=False, seed=seed), short=short(helps=False, seed=seed))
+        (found,), _ = weighing.choose({5: people})
+        assert found.times < 1.2
+
+
 def test_the_same_people_choose_the_same():
     assert weighing.choose({5: simulated(helps=True)}) == weighing.choose({5: simulated(helps=True)})
 
 
 def test_what_was_chosen_is_the_same_when_read():
-    one = Weighing((Chosen(1, (0.1, 0.2, 1.0), 30, 0.01, 0.005, 0.9),), 100, 300.0)
+    one = Weighing((Chosen(1, (0.1, 0.2, 1.0), 30, 0.01, 0.005, 0.9, 4.0),), 100, 300.0)
     assert Weighing.of(one.state()) == one
     assert Weighing.of(None) == Weighing()
     with pytest.raises(ValueError, match="no weighing"):

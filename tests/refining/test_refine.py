@@ -292,3 +292,7 @@ def test_a_head_is_kept_promoted_and_loaded_like_any_adapter(plain, encoder, tmp
     assert scores(loaded) == pytest.approx(scores(found.recommender), abs=1e-5)
     assert not np.allclose(scores(loaded), scores(plain))
     assert (scores(loaded.rolled_back(tmp_path / "index")) == scores(plain)).all()
+    tasks = []
+    again = plain.adapted(loaded.encoder.adapter, progress=lambda task, *_: tasks.append(task))
+    assert scores(again) == pytest.approx(scores(loaded), abs=1e-5)
+    assert tasks == []  # no text was read again
