@@ -43,6 +43,7 @@ WORTH_MORE = 0.01
 
 _PAIRS_SAMPLE = 20_000
 _KNOWN_TOKENS = 32
+_SPECIAL_TOKENS = 8  # more than any model puts around a text
 
 
 def build(
@@ -403,9 +404,13 @@ def _documents(
     places: Sequence[int] | NDArray[np.int64],
 ) -> tuple[str, ...]:
     """Return what the encoder reads of each item."""
+    budget = encoder.max_tokens
+
+    def count(text: str) -> int:
+        most = len(text.encode("utf-8", "surrogatepass")) + _SPECIAL_TOKENS  # no token is less than a byte
+        return most if most <= budget else encoder.count_tokens(text)
 
     def document(item: Item) -> str:
-        budget, count = encoder.max_tokens, encoder.count_tokens
         return library.describe_item(item, kind=catalogue.kind, budget=budget, count_tokens=count).text
 
     if previous is None or previous.manifest["encoder"]["hash"] != encoder.hash:

@@ -59,7 +59,15 @@ def standardise(scores: NDArray[np.float64], counts: NDArray[np.float64] | None 
     mean, spread = moments(told, None if counts is None else counts[known])
     if spread <= _ROUNDING * max(1.0, abs(mean)):
         return np.zeros(len(scores))
-    deviations: NDArray[np.float64] = ((scores if told is scores else np.where(known, scores, mean)) - mean) / spread
+    return soft(((scores if told is scores else np.where(known, scores, mean)) - mean) / spread)
+
+
+def soft(deviations: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return deviations that grow as a logarithm beyond :data:`SOFT`, in place of what is given.
+
+    >>> soft(np.array([2.0, -3.0, 4.0])).round(2).tolist()
+    [2.0, -3.0, 3.69]
+    """
     far = np.flatnonzero(np.abs(deviations) > SOFT)
     deviations[far] = np.sign(deviations[far]) * (SOFT + np.log1p(np.abs(deviations[far]) - SOFT))
     return deviations

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from coldstart import search, shortlist
+from coldstart import shortlist
 from coldstart.entities import Part, Recommendation
 from coldstart.errors import ProfileError
 from coldstart.fusion import DEFAULT_WEIGHTS, moments, settled, standardise, top, weighted_sum
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     Parts = Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
     """A scorer's raw and standardised scores, by its name. Shape of each: ``(rows,)``."""
+
+    Among = tuple[NDArray[np.int64], ...]
+    """Rows of the catalogue, in parts."""
 
 FEW = 5.0
 """With how many liked things closeness to them counts half: one favourite tells less of a taste than ten."""
@@ -148,7 +151,7 @@ class Ranker:
             rows: Any rows of the catalogue. Shape: ``(rows,)``.
             platform: What was learned from interactions; None before any.
         """
-        weights = self._weights_for(query, rows, platform)
+        weights = self._weights_for(query, (rows,), platform)
         learned, scorers = self._scorers(platform, weights)
         raw = {scorer.name: scorer.score(query, rows) for scorer in scorers}
         return self._fused(query, rows, raw, weights, learned, None)
@@ -160,6 +163,7 @@ class Ranker:
         platform: Platform | None,
         *,
         also: NDArray[np.int64] | None = None,
+        wanted: int = 0,
     ) -> Scores:
         """Score the rows that may be recommended; of more than some thousands, those that may be among the best.
 
@@ -170,26 +174,28 @@ class Ranker:
             allowed: Which rows may be recommended. Shape: ``(items,)``.
             platform: What was learned from interactions; None before any.
             also: Rows that are on the short list for another reason; all of them allowed. Shape: ``(rows,)``.
+            wanted: How many of the best the caller goes on with.
         """
         count = int(np.count_nonzero(allowed))
-        if not self._index.is_large or count <= search.EXACT:
+        if not self._index.is_large or count <= shortlist.FEW:
             return self.score(query, np.flatnonzero(allowed), platform)
         sample = self._reference(allowed)
-        weights = self._weights_for(query, sample, platform, ranked=count)
+        weights = self._weights_for(query, (sample,), platform, ranked=count)
         learned, scorers = self._scorers(platform, weights)
         usual = {scorer.name: scorer.score(query, sample) for scorer in scorers}
         told = {name: scores[np.isfinite(scores)] for name, scores in usual.items()}
+        scales = {name: moments(scores) for name, scores in told.items() if len(scores)}
+        if learned is not None and "demographic" in scales:  # see _scaled
+            scales["demographic"] = (scales["demographic"][0], scales[learned.name][1])
         found = shortlist.gathered(
             self._index,
-            self._lexical,
-            self._facets,
+            self._finders(query, learned, scorers, allowed),
             self._following,
             query,
             weights=weights,
-            spreads={name: moments(scores)[1] for name, scores in told.items() if len(scores)},
+            scales=scales,
             allowed=allowed,
-            standing=self._standing(learned),
-            standing_name="appeal" if learned is None else learned.name,
+            wanted=wanted,
         )
         found = found if also is None else np.union1d(found, also)
         new = found[~np.isin(found, sample, assume_unique=True)]
@@ -198,8 +204,36 @@ class Ranker:
         gathered = np.ones(len(rows))
         only = ~np.isin(sample, found, assume_unique=True)
         gathered[: len(sample)][only] = (count - len(found)) / max(int(only.sum()), 1)
-        weights = self._weights_for(query, rows, platform, ranked=count)
+        weights = self._weights_for(query, (sample, new), platform, ranked=count)
         return self._fused(query, rows, raw, weights, learned, gathered)
+
+    def _finders(
+        self,
+        query: Query,
+        learned: collaborative.Collaborative | None,
+        scorers: Sequence[Scorer],
+        allowed: NDArray[np.bool_],
+    ) -> list[shortlist.Finder]:
+        """Return what finds rows beside vectors."""
+        found = [
+            shortlist.Finder(one.name, partial(one.sharing, query), partial(one.score, query))
+            for one in (self._lexical, self._facets)
+        ]
+        found += [
+            shortlist.Finder(one.name, partial(one.best, query), partial(one.score, query))
+            for one in scorers
+            if isinstance(one, (collaborative.Beside, collaborative.Demographic))
+        ]
+        standing = self._standing(learned)
+        if standing is not None:
+
+            def best() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+                rows = standing.best(shortlist.BESIDE, allowed)
+                return rows, standing.values[rows]
+
+            name = Appeal.name if learned is None else learned.name
+            found.append(shortlist.Finder(name, best, lambda rows: standing.values[rows]))
+        return found
 
     def _scorers(
         self, platform: Platform | None, weights: Mapping[str, float]
@@ -218,10 +252,18 @@ class Ranker:
             self._sampled = self.sample(shortlist.SAMPLE)
         if allowed[self._sampled].all():
             return self._sampled
-        found = np.flatnonzero(allowed)
-        order = np.argpartition(self._ties[found], shortlist.SAMPLE - 1)[: shortlist.SAMPLE]
-        rows: NDArray[np.int64] = np.sort(found[order])
-        return rows
+        looked = 2 * shortlist.SAMPLE
+        while True:
+            found = self._drawn[:looked]
+            found = found[allowed[found]]
+            if len(found) >= shortlist.SAMPLE or looked >= len(self._drawn):
+                return np.sort(found[: shortlist.SAMPLE]).astype(np.int64)
+            looked *= 4
+
+    @cached_property
+    def _drawn(self) -> NDArray[np.int32]:
+        """All rows in an order that has nothing to do with what they are. Shape: ``(items,)``."""
+        return np.argsort(self._ties, kind="stable").astype(np.int32)
 
     def _standing(self, learned: collaborative.Collaborative | None) -> shortlist.Standing | None:
         """Return how items stand with anyone; made anew when what was learned has changed."""
@@ -278,7 +320,7 @@ class Ranker:
         seen = said + weighted_sum(by_counts, weights, len(rows))
         # How words count beside counts says nothing of items without any: there they count as in long lists.
         platform = learned.platform if self.follows is None else None
-        usual = self._weights_for(query, rows, platform, ranked=len(self._ties))
+        usual = self._weights_for(query, (rows,), platform, ranked=len(self._ties))
         unseen = weighted_sum(by_words, {**weights, **{name: usual[name] for name in _WORDS}}, len(rows))
         zero_shot = unseen + weighted_sum(guessed, weights, len(rows))
         known = learned.platform.known[rows]
@@ -293,17 +335,17 @@ class Ranker:
         return Scores(rows, parts, fused, weights)
 
     def _weights_for(
-        self, query: Query, rows: NDArray[np.int64], platform: Platform | None, *, ranked: int | None = None
+        self, query: Query, among: Among, platform: Platform | None, *, ranked: int | None = None
     ) -> dict[str, float]:
         """Return the weights, with what the platform's own people say of them; what the caller gave holds.
 
         Args:
             query: What is asked.
-            rows: What is scored. Shape: ``(rows,)``.
+            among: What is scored.
             platform: What was learned from interactions; None before any.
             ranked: How many items are ordered, if it isn't those.
         """
-        weights = self._usual(query, rows, platform)
+        weights = self._usual(query, among, platform)
         likes = len(query.liked) + len(query.liked_phrases)
         if platform is None or not likes:
             return weights
@@ -311,14 +353,14 @@ class Ranker:
         for name in collaborative.BESIDES:
             if name not in self.given:
                 weights[name] = chosen[name] * weights["collaborative"]
-        length = len(rows) if ranked is None else ranked
+        length = sum(map(len, among)) if ranked is None else ranked
         times = platform.weighing.times(likes, ranked=length, items=len(self._ties))
         for name in _WORDS:
             if name not in self.given:
                 weights[name] *= times * chosen["words"]
         return weights
 
-    def _usual(self, query: Query, rows: NDArray[np.int64], platform: Platform | None) -> dict[str, float]:
+    def _usual(self, query: Query, among: Among, platform: Platform | None) -> dict[str, float]:
         """Return the shipped weights, with what the user says and likes sharing one unit between them.
 
         Closeness to few liked things weighs less, unless the user says something in words as well; words shared
@@ -331,7 +373,7 @@ class Ranker:
         there = {"liked": likes > 0, "taste": likes > 0, "text": text, "facets": faceted}
         present = [name for name in there if there[name]]
         if text and faceted:
-            values = self._facets.share(query, rows)
+            values = self._facets.share(query, *among)
             kept = 1.0 - (1.0 - BESIDE_FACETS) * values
             weights["facets"] *= values
             weights["text"] *= kept
@@ -406,7 +448,7 @@ class Ranker:
         found, start = [], 0
         for some in lists:
             there = slice(start, start := start + len(some))
-            weights = self._usual(query, some, platform)
+            weights = self._usual(query, (some,), platform)
             said = {name: standardise(scores[there]) for name, scores in words.items()}
             base, *besides = (weights["collaborative"] * standardise(scores[there]) for scores in told)
             found.append((base, weighted_sum(said, weights, len(some)), *besides))

@@ -918,7 +918,8 @@ class Recommender:
         named = count(named, "named", least=0)
         query, notes = self._reader.read(profile, context, meanings=self._meanings)
         eligible = self._reader.eligible(query, profile, where=where, exclude=exclude, candidates=candidates)
-        scores = self._ranker.shortlisted(query, eligible, self.platform)
+        most = max(k, language)
+        scores = self._ranker.shortlisted(query, eligible, self.platform, wanted=most)
         reason = ranking.fallback(query, scores)
         why = self._why(profile, context, query, scores.rows) if explain else None
 
@@ -938,7 +939,7 @@ class Recommender:
         if not language or not len(scores.rows):
             yield found(scores, reason)
             return
-        everything, scores = scores, self._ranker.best(scores, max(k, language))
+        everything, scores = scores, self._ranker.best(scores, most)
         if self.language_model is None:
             yield found(scores, reason or "the index has no language model: ranked without it")
             return
@@ -952,10 +953,10 @@ class Recommender:
                 .rows[:named]
             )
             if self.index.is_large:
-                everything = self._ranker.shortlisted(query, eligible, self.platform, also=rows)
-            scores = self._ranker.best(everything, max(k, language), also=rows)
+                everything = self._ranker.shortlisted(query, eligible, self.platform, also=rows, wanted=most)
+            scores = self._ranker.best(everything, most, also=rows)
         of = len(scores.rows)
-        if size < max(k, language):
+        if size < most:
             yield found(scores, reason or f"the language model has read none of {of} candidates yet")
         for raw in self._rereading(self.language_model).slices(query, scores.rows, size=size):
             read = int(np.isfinite(raw).sum())

@@ -48,6 +48,9 @@ DOUBT = 5.0
 RESCORED = 4000
 """Rows that are compared whole, at most, unless twice as many as are wanted are more."""
 
+AROUND = 3
+"""Cells that are read to look around one item."""
+
 _ROWS_A_CELL = 500
 _MOST_CELLS = 2048
 _TRAINING = 64  # rows a cell
@@ -204,6 +207,47 @@ class Search:
             return rows, products
         return np.concatenate([rows, loose]), np.concatenate([products, self._products(loose, query)])
 
+    def around(self, query: Floats, *, allowed: Mask | None = None, cells: int = AROUND) -> tuple[Rows, Floats]:
+        """Return the rows of the cells that promise most, in any order, and their products by code; at once.
+
+        Most of what is nearest to an item is there. Without cells, all that are allowed.
+
+        Args:
+            query: Any length. Shape: ``(dimension,)``.
+            allowed: Which rows may come back; None for all. Shape: ``(rows,)``.
+            cells: How many are read.
+        """
+        if self.cells is None:
+            return self.near(query, 1, allowed=allowed)
+        code = np.asarray(query @ self.cells.basis, np.float32)
+        spread = np.sqrt(np.einsum("ij,j->i", self.cells.variances, code * code))
+        promised = np.einsum("ij,j->i", self.cells.means, code) + 2 * spread
+        best = np.argpartition(-promised, min(cells, len(promised)) - 1)[:cells]
+        return self._scanned(np.sort(best), code, allowed)
+
+    def by_code(self, rows: Rows, queries: Floats) -> Floats:
+        """Return what some rows' codes say of their products with queries, or without codes the products themselves.
+
+        Args:
+            rows: In any order. Shape: ``(rows,)``.
+            queries: Any lengths. Shape: ``(queries, dimension)``.
+
+        Returns:
+            Shape: ``(rows, queries)``.
+        """
+        if self.cells is None:
+            return np.stack([self._products(rows, query) for query in queries], 1)
+        places, codes = self._places[rows], (queries @ self.cells.basis).T
+        found = np.empty((len(rows), len(queries)), np.float32)
+        begin = 0
+        for segment in self.segments:
+            here = np.flatnonzero((places >= begin) & (places < begin + len(segment.codes)))
+            found[here] = segment.codes[places[here] - begin] @ codes
+            begin += len(segment.codes)
+        if len(loose := np.flatnonzero(places < 0)):
+            found[loose] = self[rows[loose]] @ queries.T
+        return found
+
     def _products(self, rows: Rows, query: Floats) -> Floats:
         """Return rows' inner products with a query, once centred.
 
@@ -271,12 +315,19 @@ class Search:
         return (rows.astype(np.int64), near) if kept.all() else (rows[kept].astype(np.int64), near[kept])
 
     @cached_property
+    def _places(self) -> NDArray[np.int32]:
+        """Where each row's code is, all segments' one after another; -1 without one. Shape: ``(rows,)``."""
+        found = np.full(len(self) + 1, -1, np.int32)  # the last one is for codes of rows that went
+        begin = 0
+        for segment in self.segments:
+            found[segment.rows] = np.arange(begin, begin + len(segment.rows), dtype=np.int32)
+            begin += len(segment.rows)
+        return found[:-1]
+
+    @cached_property
     def _loose(self) -> Rows:
         """Rows without a code, rising."""
-        coded = np.zeros(len(self), np.bool_)
-        for segment in self.segments:
-            coded[segment.rows[segment.rows >= 0]] = True
-        return np.flatnonzero(~coded)
+        return np.flatnonzero(self._places < 0)
 
     def _coded(self, rows: Rows) -> Segment:
         assert self.cells is not None  # noqa: S101 - a caller has made them
@@ -304,7 +355,7 @@ class Search:
             data = os.pread(file, size * len(rows), start + size * int(rows[0]))
         else:
             data = b"".join([os.pread(file, size, place) for place in (rows * size + start).tolist()])
-        return np.frombuffer(data, np.float32).reshape(len(rows), -1)
+        return np.frombuffer(data, np.float32).reshape(len(rows), self.vectors.shape[1])
 
     @cached_property
     def _file(self) -> int | None:

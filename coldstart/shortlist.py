@@ -1,24 +1,26 @@
 """The shortlist: which of a large catalogue's items are worth scoring, for one request.
 
-An item that is among the best of all stands out by something: by what the person says and likes, by words shared with
-that, by how it stands with anyone, or by two of these together. So the rows that each finds best are gathered, some
-thousand in all. What scorers give to a fixed sample of the catalogue, drawn without regard to what items are, tells
-the scale of their scores, on which the short list's are put.
+An item that is among the best of all stands out by something: by what the person says and likes, by words or values
+shared with that, by how it stands with anyone, or by what people who said the same like. So the rows that each of these
+finds best are gathered, some thousands in all, at a cost that hardly grows with the catalogue. Of these the best few
+hundred are worth scoring, by all of them together, with codes in the place of vectors.
+
+What scorers give to a fixed sample of the catalogue, drawn without regard to what items are, tells the scale of their
+scores, on which the short list's are put.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from coldstart.fusion import soft
 from coldstart.index import Index
 from coldstart.scoring import VIEWS, Query
-from coldstart.scoring.facets import Faceted
 from coldstart.scoring.following import Following
-from coldstart.scoring.lexical import Lexical
 from coldstart.scoring.relevance import Taste
 
 if TYPE_CHECKING:
@@ -26,18 +28,25 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.int64]
     Floats = NDArray[np.float64]
+    Scored = tuple[Rows, Floats]
 
 SAMPLE = 2000
 """Items whose scores tell the scale of all."""
 
-CLOSE = 1000
-"""Rows that are taken for all of it together, among those in the direction of the whole request."""
+FEW = 4000
+"""Where no more may be recommended, all of them are scored."""
+
+CLOSE = 4000
+"""Rows that are gathered for lying in the direction of the whole request, by their codes."""
 
 EACH = 100
-"""Rows that are taken for lying near one liked thing."""
+"""Rows that are gathered for lying near one liked thing."""
 
 BESIDE = 600
-"""Rows that are taken for one thing alone: for standing well with anyone, shared words, or that direction."""
+"""Rows that are gathered for one other thing: for standing well with anyone, or for shared words or values."""
+
+WORTH = 600
+"""Rows that are worth scoring, unless four times as many as are wanted are more."""
 
 _SOUGHT = 200  # with whose nearest the cells that are read are chosen
 _MISSED = 0.01  # the share of them that may lie elsewhere
@@ -54,14 +63,14 @@ class Standing:
     """
 
     values: Floats
-    order: Rows
+    order: NDArray[np.int32]
 
     @classmethod
     def of(cls, values: Floats) -> Standing:
         """Order items by values; those without one stand in the middle."""
         known = np.isfinite(values)
         filled = np.where(known, values, values[known].mean() if known.any() else 0.0)
-        return cls(filled, np.argsort(-filled, kind="stable"))
+        return cls(filled, np.argsort(-filled, kind="stable").astype(np.int32))
 
     def best(self, count: int, allowed: NDArray[np.bool_]) -> Rows:
         """Return the best rows that are allowed, that many or all there are."""
@@ -70,62 +79,75 @@ class Standing:
             found = self.order[:looked]
             found = found[allowed[found]]
             if len(found) >= count or looked >= len(self.order):
-                return found[:count]
+                return found[:count].astype(np.int64)
             looked *= 4
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Finder:
+    """What finds and tells rows apart beside vectors.
+
+    Attributes:
+        name: The scorer whose scores these are.
+        best: Rows that score best with it alone, at most some thousands of any, and their scores.
+        score: What it gives to rows; NaN where it abstains.
+    """
+
+    name: str
+    best: Callable[[], Scored]
+    score: Callable[[Rows], Floats]
 
 
 def gathered(
     index: Index,
-    lexical: Lexical,
-    faceted: Faceted,
+    finders: Sequence[Finder],
     following: Following | None,
     query: Query,
     *,
     weights: Mapping[str, float],
-    spreads: Mapping[str, float],
+    scales: Mapping[str, tuple[float, float]],
     allowed: NDArray[np.bool_],
-    standing: Standing | None,
-    standing_name: str,
+    wanted: int = 0,
 ) -> Rows:
     """Return the rows that are worth scoring, rising, all of them allowed.
 
     Args:
         index: Whose rows.
-        lexical: Finds rows by words.
-        faceted: Finds rows by the values that the words ask for.
+        finders: What finds rows beside vectors.
         following: Tells what follows likes; None for nothing.
         query: What is asked.
         weights: Of scorers, for this request.
-        spreads: The standard deviation of each scorer's scores over the catalogue, if it gives any.
+        scales: The mean and the standard deviation of each scorer's scores over the catalogue, if it gives any.
         allowed: Which rows may be recommended. Shape: ``(items,)``.
-        standing: How items stand with anyone; None if nothing tells.
-        standing_name: The scorer that says so.
+        wanted: How many the list will hold.
     """
-    units = {name: weights.get(name, 0.0) / spread for name, spread in spreads.items() if spread > 0}
-    found: list[Rows] = []
-    added = None if standing is None else standing.values * units.get(standing_name, 0.0)
-    if standing is not None:
-        found.append(standing.best(BESIDE, allowed))
+    units = {name: weights.get(name, 0.0) / spread for name, (_, spread) in scales.items() if spread > 0}
+    finders = [finder for finder in finders if units.get(finder.name)]
     direction = _direction(index, query, units, following)
-    beside = np.zeros(len(allowed), np.float32) if added is None else added.astype(np.float32)
-    told = [np.empty(0, np.int64)]
-    for name, finder in (("lexical", lexical), ("facets", faceted)):
-        if name in units:
-            sharing, score = finder.sharing(query)
-            beside[sharing] += (units[name] * score).astype(np.float32)
-            told.append(sharing[allowed[sharing]])
-    found.extend(_best(sharing, beside[sharing], BESIDE) for sharing in told)
-    if direction is None:
-        return _once(found)
-    rows, products = index.search.near(direction, _SOUGHT, allowed=allowed, missed=_MISSED)
-    found.append(_best(rows, products, BESIDE))
-    found.append(_best(rows, products + beside[rows], CLOSE))
-    each = (
-        index.search.near(vector, EACH // 2, allowed=allowed, missed=_MISSED)
-        for vector in _liked(index, query)[-_LIKES:]
-    )
-    found.extend(_best(near, close, EACH) for near, close in each)
-    return _once(found)
+    found = []
+    for finder in finders:
+        rows, scores = finder.best()
+        met = allowed[rows]
+        rows, scores = (rows, scores) if met.all() else (rows[met], scores[met])
+        found.append(_best(rows, scores, BESIDE))
+    if direction is not None:
+        rows, products = index.search.near(direction, _SOUGHT, allowed=allowed, missed=_MISSED)
+        found.append(_best(rows, products, CLOSE))
+        liked = _liked(index, query)[-_LIKES:]
+        each = [index.search.around(vector, allowed=allowed) for vector in liked] if len(liked) > 1 else []
+        found.extend(_best(near, close, EACH) for near, close in each)
+    rows = _once(found)
+    most = max(WORTH, 4 * wanted)
+    if len(rows) <= most:
+        return rows
+    total = np.zeros(len(rows))
+    if direction is not None:
+        total += index.search.by_code(rows, direction[None])[:, 0]
+    for finder in finders:
+        mean, spread = scales[finder.name]
+        scores = finder.score(rows)
+        total += weights[finder.name] * soft((np.where(np.isfinite(scores), scores, mean) - mean) / spread)
+    return np.sort(_best(rows, total, most))
 
 
 def _direction(
@@ -154,6 +176,8 @@ def _liked(index: Index, query: Query) -> NDArray[np.float32]:
 
 
 def _once(found: Sequence[Rows]) -> Rows:
+    if not found:
+        return np.empty(0, np.int64)
     rows = np.sort(np.concatenate(found))  # faster than NumPy's own way of telling which are different
     return rows[np.diff(rows, prepend=-1) > 0]
 

@@ -132,6 +132,7 @@ def test_what_was_kept_finds_the_same_from_a_file(search, vectors, queries, tmp_
     for query in queries:
         np.testing.assert_array_equal(loaded.nearest(query, 20)[0], search.nearest(query, 20)[0])
     np.testing.assert_array_equal(loaded[np.array([5, 3, 900])], search[np.array([5, 3, 900])])
+    assert loaded[np.empty(0, np.int64)].shape == (0, DIMENSION)
 
 
 def test_codes_of_other_vectors_are_refused(search, vectors):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from coldstart import search
+from coldstart import search, shortlist
 from coldstart.catalogue import Catalogue
 from coldstart.entities import Interaction, Item
 from coldstart.facets import Facets
 from coldstart.index import AppealEvidence, Index
 from coldstart.interactions import Interactions
+from coldstart.learning.demographics import Trust
+from coldstart.learning.weighing import Weighing
 from coldstart.observing import Ground
 from coldstart.ranking import Ranker
 from coldstart.rows import Rows
@@ -81,6 +83,37 @@ def test_so_it_does_once_something_was_observed(ranker, index):
     platform.observe(told, now=0.0)
     found = [overlap(ranker, asked(index, seed, likes=likes), platform) for seed in range(4) for likes in (0, 4)]
     assert np.mean(found) >= 0.95
+
+
+@pytest.fixture
+def parted(ranker, index):
+    """A platform where people of two cities like different items, none of them popular with all."""
+    platform = Ground(index, ranker.appeal.prior, weight=1.0).platform(half_life=None, arrivals={}, now=0.0)
+    popular, *of_city = np.split(np.random.default_rng(4).permutation(ITEMS)[:400], [300, 350])
+    told = [
+        Interaction(f"u{user}", f"i{item}")
+        for user in range(200)
+        for item in (
+            *popular[np.arange(user * 20, user * 20 + 20) % len(popular)],
+            *of_city[user % 2][np.arange(user // 2 * 4, user // 2 * 4 + 4) % 50],
+        )
+    ]
+    platform.observe(Interactions.from_records(told), now=0.0)
+    platform.describe({f"u{user}": {"city": ("Rome", "Oslo")[user % 2]} for user in range(200)})
+    platform.weigh(Weighing(trust=Trust({"city": 1.0}, 1.0), likes=len(told)))
+    return platform, of_city
+
+
+def test_it_holds_what_only_people_who_say_the_same_like(ranker, parted, monkeypatch):
+    platform, of_city = parted
+    monkeypatch.setattr(shortlist, "BESIDE", 40)
+    monkeypatch.setattr(shortlist, "SAMPLE", 200)
+    nobody = np.empty(0, np.int64)
+    for city, favourites in zip(("Rome", "Oslo"), of_city, strict=True):
+        query = Query(nobody, np.empty(0), nobody, attributes={"city": city})
+        whole = ranker.best(ranker.score(query, np.arange(ITEMS), platform), 10).rows
+        assert len(np.intersect1d(whole, favourites)) >= 5
+        assert np.isin(whole, ranker.shortlisted(query, EVERYTHING, platform).rows).all()
 
 
 def test_it_looks_at_a_part_only_and_scores_it_as_all_would(ranker, index):

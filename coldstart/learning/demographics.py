@@ -14,7 +14,7 @@ better by more than a standard error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -161,20 +161,42 @@ class Demographics:
         self._fields = {name: _Groups([mine.get(name) for mine in said], likes) for name in names[:_MOST_FIELDS]}
         self._fields = {name: groups for name, groups in self._fields.items() if len(groups.places) > 1}
 
-    def lifts(self, attributes: Mapping[str, Value], trust: Trust) -> Floats | None:
+    def lifts(self, attributes: Mapping[str, Value], trust: Trust, rows: Rows | None = None) -> Floats | None:
         """Return the logarithm of what someone's chances are multiplied by; None if nothing is known of the like.
 
-        Shape: ``(items,)``.
+        Args:
+            attributes: What they say of themselves.
+            trust: How far that is trusted.
+            rows: Of which items; those that came later have none that is known: 0. None for all. Shape: ``(rows,)``.
+
+        Returns:
+            Shape: ``(rows,)``.
         """
+        rows = np.arange(self._likes.shape[1]) if rows is None else rows
+        there = rows < self._likes.shape[1]
+        known = rows[there]
         total: Floats | None = None
-        for name, strength in trust.strengths.items():
+        for groups, strength, mine in self._groups(attributes, trust):
+            found = np.mean([groups.lifts(group, strength)[known] for group in mine], axis=0)
+            total = found if total is None else total + found
+        if total is None:
+            return None
+        lifted = np.zeros(len(rows))
+        lifted[there] = trust.share * total
+        return lifted
+
+    def liked(self, attributes: Mapping[str, Value], trust: Trust) -> Rows:
+        """Return the items that someone in a person's groups likes, rising: no other's chances are lifted."""
+        of_groups = (groups.liked[mine].indices for groups, _, mine in self._groups(attributes, trust))
+        return np.unique(np.concatenate([np.empty(0, np.int64), *of_groups])).astype(np.int64)
+
+    def _groups(self, attributes: Mapping[str, Value], trust: Trust) -> Iterator[tuple[_Groups, float, list[int]]]:
+        """Yield the trusted fields that someone filled in as others did, with their strengths and the groups."""
+        for name, strength in trust.strengths.items() if trust.share else ():
             groups = self._fields.get(name)
             mine = groups.of(attributes[name]) if groups is not None and name in attributes else []
-            if groups is None or not mine or not trust.share:
-                continue
-            found = np.mean([groups.lifts(group, strength) for group in mine], axis=0)
-            total = found if total is None else total + found
-        return None if total is None else trust.share * total
+            if groups is not None and mine:
+                yield groups, strength, mine
 
     def trusted(self, *, seed: int = 0) -> Trust:
         """Return how far the fields foretell the likes of people who are left out of the counts.

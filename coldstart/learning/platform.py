@@ -174,16 +174,26 @@ class Platform:
         self._described = len(self.experience.said)
         return Demographics(self.likes.table, [self.experience.said.get(user, {}) for user in self.likes.users])
 
-    def lifts(self, attributes: Mapping[str, Value]) -> Floats | None:
+    def lifts(self, attributes: Mapping[str, Value], rows: Rows | None = None) -> Floats | None:
         """Return the logarithm of what the chances of someone who says this are multiplied by; None for unknown.
 
-        Shape: ``(items,)``.
+        Args:
+            attributes: What they say of themselves.
+            rows: Of which items; None for all. Shape: ``(rows,)``.
+
+        Returns:
+            Shape: ``(rows,)``, or ``(items,)`` for all.
         """
         trust = self.weighing.trust
-        found = self.demographics.lifts(attributes, trust) if attributes and trust.share else None
-        if found is None or len(found) == len(self.vectors):
-            return found
-        return np.pad(found, (0, len(self.vectors) - len(found)))  # nobody has met those that came since
+        rows = np.arange(len(self.vectors)) if rows is None else rows
+        return self.demographics.lifts(attributes, trust, rows) if attributes and trust.share else None
+
+    def liked_by_alike(self, attributes: Mapping[str, Value]) -> Rows:
+        """Return the items that some people like who said the same, rising. Shape: ``(rows,)``."""
+        trust = self.weighing.trust
+        if not attributes or not trust.share:
+            return np.empty(0, np.int64)
+        return self.demographics.liked(attributes, trust)
 
     @cached_property
     def known(self) -> Floats:

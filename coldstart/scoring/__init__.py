@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class Query:
         description: The whole task description, for the language model.
         attributes: What the person said of themselves, by field.
         past: How many of the liked, the last ones, are past items in the order of time; the others have no order.
+        kept: What scorers worked out for this very query, under keys of their own.
     """
 
     liked: NDArray[np.int64]
@@ -53,6 +54,7 @@ class Query:
     description: str = ""
     attributes: Mapping[str, Value] = field(default_factory=dict)
     past: int = 0
+    kept: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
 
 class Scorer(Protocol):

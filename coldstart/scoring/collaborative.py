@@ -81,10 +81,23 @@ class Beside:
 
     def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return what it makes of each row; abstains without likes, and on what it doesn't hold."""
+        found = self._all(query)
+        return np.full(len(rows), np.nan) if found is None else found[rows]
+
+    def best(self, query: Query) -> tuple[Rows, NDArray[np.float64]]:
+        """Return rows that it speaks for, and their scores."""
+        found = self._all(query)
+        rows = np.flatnonzero(found > 0) if found is not None else np.empty(0, np.int64)
+        return rows, found[rows] if found is not None else np.empty(0)
+
+    def _all(self, query: Query) -> NDArray[np.float64] | None:
+        """Return the score of all items, worked out once a request; None without likes. Shape: ``(items,)``."""
         given = query.liked[-MOST_LIKES:]
-        if not len(given):
-            return np.full(len(rows), np.nan)
-        return BESIDES[self.name](self._learned.platform, given, self._learned.without)[rows]
+        if self not in query.kept:
+            platform, without = self._learned.platform, self._learned.without
+            query.kept[self] = BESIDES[self.name](platform, given, without) if len(given) else None
+        found: NDArray[np.float64] | None = query.kept[self]
+        return found
 
 
 class Demographic:
@@ -100,8 +113,16 @@ class Demographic:
 
     def score(self, query: Query, rows: Rows) -> NDArray[np.float64]:
         """Return the logarithm of each row's lift; abstains where nothing is known of people who say the like."""
-        found = self._platform.lifts(query.attributes)
-        return np.full(len(rows), np.nan) if found is None else found[rows]
+        found = self._platform.lifts(query.attributes, rows)
+        return np.full(len(rows), np.nan) if found is None else found
+
+    def best(self, query: Query) -> tuple[Rows, NDArray[np.float64]]:
+        """Return rows that some who said the same like, and the logarithms of the chances that they do."""
+        rows = self._platform.liked_by_alike(query.attributes)
+        found = self._platform.lifts(query.attributes, rows)
+        if found is None:
+            return np.empty(0, np.int64), np.empty(0)
+        return rows, found + np.log(np.maximum(self._platform.popularity.mean[rows], 1e-12))
 
 
 RIDGE = 5.0

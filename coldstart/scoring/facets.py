@@ -9,6 +9,7 @@ import numpy as np
 
 from coldstart.index import Index
 from coldstart.scoring import Query
+from coldstart.scoring.lexical import summed
 from coldstart.scoring.relevance import cosines
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 STANDS_OUT = 1.5
 """Standard deviations above all facets' mean closeness from which a facet counts as asked for."""
 
-_HELD = 200_000
+_HELD = 20_000
 
 NAMED, BLUR = -0.1, 0.05
 """How much closer the closest facet is to a text than the closest item when it is as likely that the text asks for
@@ -44,7 +45,16 @@ class Faceted:
         return result
 
     def weights(self, query: Query) -> NDArray[np.float64]:
-        """Return how much each facet is asked for; below zero what dislikes ask for. Shape: ``(facets,)``."""
+        """Return how much each facet is asked for; below zero what dislikes ask for. Shape: ``(facets,)``.
+
+        It is worked out once a request.
+        """
+        if self not in query.kept:
+            query.kept[self] = self._wanted(query)
+        found: NDArray[np.float64] = query.kept[self]
+        return found
+
+    def _wanted(self, query: Query) -> NDArray[np.float64]:
         liked = [*query.liked_phrases, *(query.texts[view] for view in ("text",) if view in query.texts)]
         total = np.zeros(len(self._facets))
         for sign, texts in ((1.0, liked), (-1.0, query.disliked_phrases)):
@@ -60,21 +70,36 @@ class Faceted:
         asked: NDArray[np.float64] = np.maximum((near - near.mean()) / spread - STANDS_OUT, 0.0) ** 2
         return asked
 
-    def share(self, query: Query, rows: NDArray[np.int64]) -> float:
-        """Return how likely the user's text asks for values rather than names an item, 0 to 1.
+    def share(self, query: Query, *parts: NDArray[np.int64]) -> float:
+        """Return how likely the user's text asks for values rather than names one of some rows, 0 to 1.
 
         "something like Toy Story" is closer to one item than to any facet; "scary movies" is closer to a facet.
+
+        Args:
+            query: What is asked.
+            parts: Rows, those of each part together; asking for the same array again is cheap.
         """
-        if "text" not in query.texts or not len(self._facets) or not len(rows):
+        if "text" not in query.texts or not len(self._facets) or not any(map(len, parts)):
             return 1.0
         text = query.texts["text"]
-        vector, vectors = query.said[text], self._index.vectors
-        if text in query.cosines or 2 * len(rows) > len(vectors):
-            items = self._index.plainly(cosines(self._index, query, text), vector)[rows]
-        else:
-            items = np.einsum("ij,j->i", vectors[rows], vector)
-        ahead = np.einsum("ij,j->i", self._facets.vectors, vector).max() - items.max()
+        vector = query.said[text]
+        closest = max(float(self._plainly(query, text, rows).max()) for rows in parts if len(rows))
+        if (self, "closest") not in query.kept:
+            query.kept[self, "closest"] = float(np.einsum("ij,j->i", self._facets.vectors, vector).max())
+        ahead = query.kept[self, "closest"] - closest
         return float(1.0 / (1.0 + np.exp(-(ahead - NAMED) / BLUR)))
+
+    def _plainly(self, query: Query, text: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the cosines of a text with rows, nothing being centred. Shape: ``(rows,)``."""
+        index, vector = self._index, query.said[text]
+        if text in query.cosines or 2 * len(rows) > len(index.vectors):
+            return index.plainly(cosines(index, query, text), vector)[rows]
+        # With ``c`` the unit vector along ``v - m`` and ``|v| = 1``: ``|v - m|^2 + 2 |v - m| c.m + m.m = 1``.
+        both = np.stack([vector, index.mean], 1)
+        along = index.at(rows) @ both
+        lengths = np.sqrt(np.maximum(along[:, 1] ** 2 + 1.0 - index.mean @ index.mean, 0.0)) - along[:, 1]
+        found: NDArray[np.float32] = lengths * along[:, 0] + index.mean @ vector
+        return found
 
     def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the summed weights of each row's facets."""
@@ -89,21 +114,19 @@ class Faceted:
         return np.asarray(table @ weights, np.float64)[rows]
 
     def sharing(self, query: Query) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return rows that have what is most asked for, once each, and their scores by those facets alone.
+        """Return rows that have the rarest of the facets asked for, once each, and their scores by those alone.
 
-        Facets count by how much they are asked for, the most first, as :data:`_HELD` items with any let.
+        Of the facets as many count, the rarest first, as :data:`_HELD` items with any let: what most items have tells
+        few of them apart.
         """
         if not len(self._facets) or not query.said:
             return np.empty(0, np.int64), np.empty(0)
         weights, table = self.weights(query), self._by_facet
-        order = np.argsort(-weights, kind="stable")
-        sizes = (table.indptr[1:] - table.indptr[:-1])[order]
-        asked = order[(weights[order] > 0) & (np.cumsum(sizes) <= max(_HELD, sizes[0]))]
-        total = np.zeros(table.shape[0], np.float32)
-        for facet in asked:
-            total[table.indices[table.indptr[facet] : table.indptr[facet + 1]]] += np.float32(weights[facet])
-        rows = np.flatnonzero(total > 0)
-        return rows, total[rows].astype(np.float64)
+        asked = np.flatnonzero(weights > 0)
+        sizes = (table.indptr[asked + 1] - table.indptr[asked]).astype(np.int64)
+        order = np.argsort(sizes, kind="stable")
+        rare = asked[order[np.cumsum(sizes[order]) <= _HELD]]
+        return summed(table, rare, weights[rare])
 
     @cached_property
     def _by_facet(self) -> Any:

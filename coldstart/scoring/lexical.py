@@ -23,7 +23,7 @@ _COMMON = 0.8
 _FEW = 20
 _FEW_WORDS = 64  # up to here, adding a word's column for each is faster than a product with all
 _MANY_TIMES = 8  # where there are so many times more items than are asked for, only those are looked at
-_POSTINGS = 60_000
+_POSTINGS = 20_000
 _WORD = re.compile(r"(?u)\b\w+\b")
 
 
@@ -136,15 +136,17 @@ class Lexical:
         found = by_word.indptr[places + 1] - by_word.indptr[places]
         order = np.argsort(found, kind="stable")
         rare = places[order[np.cumsum(found[order]) <= _POSTINGS]]
-        held = [slice(by_word.indptr[place], by_word.indptr[place + 1]) for place in rare]
-        shared = np.zeros(by_word.shape[0], np.float32)
-        for place, part in zip(rare, held, strict=True):
-            shared[by_word.indices[part]] += by_word.data[part] * np.float32(wanted[place])
-        rows = np.flatnonzero(shared > 0)
-        return rows, np.sqrt(shared[rows]).astype(np.float64)
+        rows, shared = summed(by_word, rare, wanted[rare])
+        return rows, np.sqrt(shared)
 
     def _wanted(self, query: Query) -> NDArray[np.float64] | None:
-        """Return how much each word is asked for; None if none is. Shape: ``(words,)``."""
+        """Return how much each word is asked for, worked out once a request; None if none is. Shape: ``(words,)``."""
+        if self not in query.kept:
+            query.kept[self] = self._wants(query)
+        found: NDArray[np.float64] | None = query.kept[self]
+        return found
+
+    def _wants(self, query: Query) -> NDArray[np.float64] | None:
         said = [*query.liked_phrases, *(query.texts[view] for view in ("text",) if view in query.texts)]
         if not (len(query.liked) or said) or not self._counted[0]:
             return None
@@ -152,6 +154,31 @@ class Lexical:
         if len(query.liked):
             wanted += np.asarray(query.liked_weights @ self._weighed[1][query.liked]).ravel()
         return wanted if wanted.any() else None
+
+
+def summed(
+    by_column: Any, columns: NDArray[np.int64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the rows that have anything in some columns, rising, and the weighted sum of that.
+
+    The other rows cost nothing.
+
+    Args:
+        by_column: A SciPy CSC matrix, each column's rows rising.
+        columns: Which of them. Shape: ``(columns,)``.
+        weights: Of each. Shape: ``(columns,)``.
+    """
+    held = [slice(by_column.indptr[column], by_column.indptr[column + 1]) for column in columns]
+    if not held:
+        return np.empty(0, np.int64), np.empty(0)
+    places = np.concatenate([by_column.indices[part] for part in held])
+    values = np.concatenate([by_column.data[part] * weight for part, weight in zip(held, weights, strict=True)])
+    order = np.argsort(places, kind="stable")  # runs that rise are merged
+    places = places[order]
+    first = np.flatnonzero(np.diff(places, prepend=-1))
+    if not len(first):
+        return np.empty(0, np.int64), np.empty(0)
+    return places[first].astype(np.int64), np.add.reduceat(values[order].astype(np.float64), first)
 
 
 def _unit(counts: Any, rarity: NDArray[np.float32]) -> Any:

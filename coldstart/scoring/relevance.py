@@ -127,6 +127,8 @@ class Disliked:
         """Return the negated excess for each row."""
         phrases = [query.vectors[phrase] for phrase in query.disliked_phrases]
         weights = np.ones(len(query.disliked) + len(phrases))
+        if not len(weights):
+            return np.full(len(rows), np.nan)
         bad = closeness(self._index, rows, query.disliked, phrases, weights)
         good = self._liked.score(query, rows)
         return np.minimum(0.0, np.where(np.isnan(good), 0.0, good) - bad)

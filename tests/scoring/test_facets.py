@@ -109,6 +109,7 @@ class Scored:
         self.liked_phrases = self.disliked_phrases = ()
         self.texts = {}
         self.said = {}
+        self.kept = {}
         for name, text in said.items():
             if name == "text":
                 self.texts = {"text": text}
@@ -149,6 +150,18 @@ def test_it_abstains_without_words_and_without_facets(facets):
     none = Facets.none(4, 26)
     assert np.isnan(Scored(none, text="red").score()).all()
     assert sparse.issparse(none.table)
+
+
+def test_those_that_share_what_is_asked_for_are_found_and_the_rarest_first(facets, monkeypatch):
+    query = Scored(facets, text="red", liked_phrases="cheese")
+    rows, scores = Faceted(query).sharing(query)
+    everything = query.score()
+    np.testing.assert_array_equal(rows, np.flatnonzero(everything > 0))
+    np.testing.assert_allclose(scores, everything[rows], rtol=1e-6)
+    monkeypatch.setattr("coldstart.scoring.facets._HELD", 10)
+    cheese = [row for row, item in enumerate(wines()) if "Cheese" in item.attributes["pairings"]]
+    assert Faceted(query).sharing(Scored(facets, text="red", liked_phrases="cheese"))[0].tolist() == cheese
+    assert len(Faceted(query).sharing(Scored(facets))[0]) == 0
 
 
 def test_a_text_that_names_an_item_asks_for_fewer_values_than_one_that_names_a_value(facets):
