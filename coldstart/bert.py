@@ -7,6 +7,7 @@ projections are one product, all texts stand in one matrix, and only attention i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -14,27 +15,51 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from coldstart.products import Product, halved, halving_pays, plain
+
 _POOLED = ("mean", "cls")
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    project: Product
+    """To queries, keys and values."""
+    join: Product
+    first: Any
+    """The norm after attention."""
+    widen: Product
+    """With the activation function."""
+    narrow: Product
+    second: Any
 
 
 class Bert:
     """A forward pass over the weights of a sentence-transformers model whose transformer is a ``BertModel``.
 
-    The projections' weights are held a second time, side by side; all others are read where the model has them.
+    The projections' weights are held a second time, side by side; all others are read where the model has them. With
+    half precision all are held a second time as bfloat16, and so is what is multiplied with them; sums, norms and the
+    tokens' running state are 32-bit floats all the same.
 
     Args:
         model: The model. Its weights must not change in place.
+        half: Whether to multiply in half precision.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, half: bool = False) -> None:
         inner, self._pooling = model[0].auto_model, model[1].pooling_mode
         self._embeddings = inner.embeddings
         self._heads = int(inner.config.num_attention_heads)
         self._epsilon = float(inner.config.layer_norm_eps)
-        self._layers = [(_joined(layer.attention.self), layer) for layer in inner.encoder.layer]
+        self.half = half
+        self._layers = [(_halved if half else _whole)(layer) for layer in inner.encoder.layer]
+
+    @staticmethod
+    def better_halved(model: Any) -> bool:
+        """Whether products with a model's weights are a good deal faster in half precision, on this machine."""
+        return halving_pays([layer.intermediate.dense.weight.data for layer in model[0].auto_model.encoder.layer])
 
     @classmethod
-    def of(cls, model: Any) -> Bert | None:
+    def of(cls, model: Any, *, half: bool = False) -> Bert | None:
         """Return the forward pass of a model; None for one that isn't plainly BERT's, or not in 32-bit floats."""
         from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
         from transformers import BertModel
@@ -46,7 +71,7 @@ class Bert:
         if type(inner) is not BertModel or any(type(each) is not Normalize for each in modules[2:]):
             return None
         config = inner.config
-        plain = (
+        fits = (
             config.hidden_act == "gelu"
             and not config.is_decoder
             and getattr(config, "position_embedding_type", "absolute") == "absolute"
@@ -55,7 +80,7 @@ class Bert:
             and all(type(each) is torch.nn.Linear and each.bias is not None for each in _linears(inner))
             and all(each.dtype == torch.float32 for each in inner.parameters())
         )
-        return cls(model) if plain else None
+        return cls(model, half=half) if fits else None
 
     def vectors(self, features: Mapping[str, Any]) -> Tensor:
         """Return the pooled vectors of texts, not normalised. Shape: ``(texts, dimension)``.
@@ -74,8 +99,8 @@ class Bert:
             None if types is None else types[order][mask],
         )
         groups = list(_groups(sizes))
-        for projection, layer in self._layers:
-            state = self._block(state, groups, projection, layer)
+        for layer in self._layers:
+            state = self._block(state, groups, layer)
         pooled = [self._pooled(state[there].view(count, size, -1)) for there, count, size in groups]
         found = torch.empty(len(sizes), state.shape[1], device=state.device)
         found[order] = torch.cat(pooled)
@@ -88,21 +113,16 @@ class Bert:
         state += said.position_embeddings.weight[places]
         return self._normed(state, said.LayerNorm)
 
-    def _block(
-        self, state: Tensor, groups: list[tuple[slice, int, int]], projection: tuple[Tensor, Tensor], layer: Any
-    ) -> Tensor:
+    def _block(self, state: Tensor, groups: list[tuple[slice, int, int]], layer: _Layer) -> Tensor:
         width = state.shape[1]
-        projected = torch.addmm(projection[1], state, projection[0])
-        seen = torch.empty_like(state)
+        projected = layer.project(state)
+        seen = projected.new_empty(state.shape)
         for there, count, size in groups:
             parts = projected[there].view(count, size, 3, self._heads, width // self._heads).permute(2, 0, 3, 1, 4)
             found = functional.scaled_dot_product_attention(parts[0], parts[1], parts[2])
             seen[there] = found.transpose(1, 2).reshape(count * size, width)
-        out, wide, narrow = layer.attention.output, layer.intermediate.dense, layer.output
-        state = self._normed(functional.linear(seen, out.dense.weight, out.dense.bias).add_(state), out.LayerNorm)
-        hidden = functional.gelu(functional.linear(state, wide.weight, wide.bias))
-        ended = functional.linear(hidden, narrow.dense.weight, narrow.dense.bias).add_(state)
-        return self._normed(ended, narrow.LayerNorm)
+        state = self._normed(layer.join(seen) + state, layer.first)
+        return self._normed(layer.narrow(layer.widen(state)) + state, layer.second)
 
     def _normed(self, state: Tensor, norm: Any) -> Tensor:
         return functional.layer_norm(state, (state.shape[1],), norm.weight, norm.bias, self._epsilon)
@@ -119,6 +139,35 @@ def _groups(sizes: list[int]) -> Iterator[tuple[slice, int, int]]:
         count = sum(1 for _ in same)
         yield slice(start, start + count * size), count, size
         start += count * size
+
+
+def _whole(layer: Any) -> _Layer:
+    """Return a layer in 32-bit floats."""
+    weight, bias = _joined(layer.attention.self)
+    out, wide, narrow = layer.attention.output, layer.intermediate.dense, layer.output
+    widen = plain(wide.weight, wide.bias)
+    return _Layer(
+        lambda state: torch.addmm(bias, state, weight),
+        plain(out.dense.weight, out.dense.bias),
+        out.LayerNorm,
+        lambda state: functional.gelu(widen(state)),
+        plain(narrow.dense.weight, narrow.dense.bias),
+        narrow.LayerNorm,
+    )
+
+
+def _halved(layer: Any) -> _Layer:
+    """Return a layer whose products are of bfloat16."""
+    weight, bias = _joined(layer.attention.self)
+    out, wide, narrow = layer.attention.output, layer.intermediate.dense, layer.output
+    return _Layer(
+        halved(weight.t(), bias),
+        halved(out.dense.weight.data, out.dense.bias.data),
+        out.LayerNorm,
+        halved(wide.weight.data, wide.bias.data, then="gelu"),
+        halved(narrow.dense.weight.data, narrow.dense.bias.data),
+        narrow.LayerNorm,
+    )
 
 
 def _joined(attention: Any) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ from coldstart.facets import Facets
 from coldstart.index import Index, assemble, moved, standing, template_hash
 from coldstart.learning.estimating import Expectation, Quality, inputs
 from coldstart.prompting import Library, Template, render
-from coldstart.rows import Progress, Rows, Store, key
+from coldstart.rows import Progress, Rows, Store, key, precision
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +71,7 @@ def build(
         artefact.check_target(folder)
     models = {
         "encoder": encoder.provenance,
-        "language_model": language_model and {"name": language_model.name, "hash": language_model.hash},
+        "language_model": language_model and language_model.provenance,
     }
     store = Store.open(folder, models)
     if previous is not None:
@@ -117,7 +117,11 @@ def build(
 
 
 def is_current(
-    path: str | os.PathLike[str], catalogue: Catalogue, library: Library, models: Sequence[str | None]
+    path: str | os.PathLike[str],
+    catalogue: Catalogue,
+    library: Library,
+    models: Sequence[str | None],
+    dtypes: Sequence[str | None] = (None, None),
 ) -> bool:
     """Whether the index there is what a build would make; told from its manifest, so that no model is loaded.
 
@@ -126,12 +130,16 @@ def is_current(
         catalogue: What would be indexed, in whatever order.
         library: The templates in use.
         models: The hashes of the encoder and of the language model; None for none.
+        dtypes: Their precisions; None for whatever it has.
     """
     try:
         manifest = artefact.read_manifest(Path(path))
     except BadIndex:
         return False
-    built = [manifest[role] and manifest[role]["hash"] for role in ("encoder", "language_model")]
+    roles = [manifest[role] for role in ("encoder", "language_model")]
+    built = [told and told["hash"] for told in roles]
+    if any(told and dtype not in (None, precision(told)) for told, dtype in zip(roles, dtypes, strict=True)):
+        return False
     same = (manifest["catalogue"], manifest["templates"]) == (catalogue.hash, template_hash(library))
     same &= not manifest.get("pending")
     return same and built == list(models)

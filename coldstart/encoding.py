@@ -39,6 +39,7 @@ class Encoder:
         base: The encoder that an adapter was worked into; itself without one.
         adapter: What was worked into it; None for nothing.
         head: A weight and a bias: ``x + x @ weight + bias``, of unit length, stands for the model's vector ``x``.
+        dtype: What numbers it multiplies, by torch's name of them: "float32", "bfloat16" or "float16".
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Encoder:
         base: Encoder | None = None,
         adapter: Any = None,
         head: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+        half: bool = False,
     ) -> None:
         self.model = model.eval()
         self.name = name
@@ -58,7 +60,9 @@ class Encoder:
         self.adapter = adapter
         self.head = head
         self._prompts = {role: _prompt(model.prompts or {}, names) for role, names in _ROLES.items()}
-        self._packed = _packed(self.model)
+        self._packed = _packed(self.model, half=half)
+        self._others: dict[str, Encoder] = {}
+        self.dtype = "bfloat16" if self._packed is not None and half else str(model.dtype).removeprefix("torch.")
 
     @classmethod
     def load(cls, resolved: ResolvedModel, *, device: str = "cpu", dtype: str = "float32") -> Encoder:
@@ -67,7 +71,8 @@ class Encoder:
         Args:
             resolved: Where they are.
             device: A torch device, such as "cpu" or "cuda:0".
-            dtype: "float32", "bfloat16" or "float16"; half precision on a CPU is often far slower.
+            dtype: "float32", "bfloat16" or "float16", or "auto": "bfloat16" if that is a good deal faster, by a
+                measurement, else "float32". See :mod:`coldstart.products`.
 
         Raises:
             ModelError: The folder holds no encoder that sentence-transformers can load.
@@ -75,25 +80,51 @@ class Encoder:
         import torch
         from sentence_transformers import SentenceTransformer
 
+        from coldstart.bert import Bert
+
+        here = device == "cpu" and dtype in ("auto", "bfloat16")
+        stored = torch.float32 if here or dtype == "auto" else getattr(torch, dtype)
         try:
             with quiet():
                 model = SentenceTransformer(
                     str(resolved.path),
                     device=device,
                     local_files_only=True,
-                    model_kwargs={"dtype": getattr(torch, dtype)},
+                    model_kwargs={"dtype": stored},
                 )
         except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as problem:
             raise ModelError(
                 f"{resolved.path} can't be loaded as an encoder ({problem}): expected a sentence-transformers or"
                 f" transformers encoder; pull {resolved.name!r} again or name another model"
             ) from problem
-        return cls(model, name=resolved.name, content_hash=resolved.hash)
+        half = here and Bert.of(model) is not None and (dtype == "bfloat16" or Bert.better_halved(model))
+        if dtype == "bfloat16" and not half:
+            model = model.to(torch.bfloat16)
+        return cls(model, name=resolved.name, content_hash=resolved.hash, half=half)
+
+    def at(self, dtype: str) -> Encoder:
+        """Return the same encoder in another precision; itself if it is so already.
+
+        Raises:
+            ModelError: This one can't be read so as it was loaded.
+        """
+        if dtype == self.dtype:
+            return self
+        if dtype not in self._others:
+            base = None if self.base is self else self.base
+            named: Any = {"name": self.name, "content_hash": self.hash}
+            made = Encoder(
+                self.model, **named, base=base, adapter=self.adapter, head=self.head, half=dtype == "bfloat16"
+            )
+            if made.dtype != dtype:
+                raise ModelError(f"{self.name} was loaded in {self.dtype}, {dtype} is wanted: load it with that dtype")
+            self._others[dtype] = made
+        return self._others[dtype]
 
     @property
     def provenance(self) -> dict[str, str]:
         """What an index's manifest says of it."""
-        told = {"name": self.name, "hash": self.hash}
+        told = {"name": self.name, "hash": self.hash, "dtype": self.dtype}
         return told if self.adapter is None else {**told, "base": self.base.hash, "adapter": self.adapter.version}
 
     @property
@@ -177,10 +208,10 @@ class Encoder:
         return found
 
 
-def _packed(model: SentenceTransformer) -> Bert | None:
+def _packed(model: SentenceTransformer, *, half: bool) -> Bert | None:
     from coldstart.bert import Bert  # which needs torch
 
-    return Bert.of(model)
+    return Bert.of(model, half=half)
 
 
 def _prompt(prompts: Mapping[str, str | None], names: Sequence[str]) -> str | None:

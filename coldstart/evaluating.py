@@ -111,7 +111,7 @@ def evaluate(
         EvaluationError: A protocol that the data can't serve, or an attribute that no user has.
     """
     _check_groups(dataset, asked.by)
-    place = folder_of_index or place_of(dataset, models)
+    place = folder_of_index or place_of(dataset, models, dtype)
     with bars() as progress:
         recommender = Recommender.build(
             dataset.catalogue, path=place, prompts=prompts, device=device, dtype=dtype, progress=progress, **models
@@ -160,10 +160,11 @@ def _check_groups(dataset: Dataset, by: Sequence[str]) -> None:
             )
 
 
-def place_of(dataset: Dataset, models: Mapping[str, Any]) -> Path:
+def place_of(dataset: Dataset, models: Mapping[str, Any], dtype: str = "float32") -> Path:
     """Return where an index is kept; one without the language model must not replace one that took it minutes."""
     without = models.get("language_model", "default") is None
-    name = dataset.catalogue.hash[:16] + ("-no-language-model" if without else "")
+    numbers = "" if dtype == "float32" else f"-{dtype}"
+    name = dataset.catalogue.hash[:16] + numbers + ("-no-language-model" if without else "")
     return cache_folder() / "evaluations" / name
 
 

@@ -63,15 +63,26 @@ class LanguageModel:
         tokenizer: That belongs to it.
         name: What it is called.
         content_hash: Of its weights.
+        half: Whether to read in half precision, where the model is of Llama's kind and of 32-bit floats.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, name: str = "language model", content_hash: str = "") -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        name: str = "language model",
+        content_hash: str = "",
+        half: bool = False,
+    ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.name = name
         self.hash = content_hash
         self._prefixes = Prefixes(PREFIX_BYTES)
-        self._reader = _reader_of(model)
+        self._half = half
+        self._others: dict[str, LanguageModel] = {}
+        self._reader = _reader_of(model, half=half)
 
     @classmethod
     def load(cls, resolved: ResolvedModel, *, device: str = "cpu", dtype: str = "float32") -> LanguageModel:
@@ -80,7 +91,9 @@ class LanguageModel:
         Args:
             resolved: Where they are.
             device: A torch device, such as "cpu" or "cuda:0".
-            dtype: "float32", "bfloat16" or "float16"; half precision on a CPU is often far slower.
+            dtype: "float32", "bfloat16" or "float16", or "auto": "bfloat16" if that is a good deal faster, by a
+                measurement, else "float32". On a CPU, bfloat16 needs a processor with matrix units for it, and
+                keeps sums and logarithms in 32-bit floats; see :mod:`coldstart.products`.
 
         Raises:
             ModelError: The folder holds no causal language model that transformers can load.
@@ -88,12 +101,16 @@ class LanguageModel:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
+        from coldstart.llama import Llama
+
         folder = str(resolved.path)
+        here = device == "cpu" and dtype in ("auto", "bfloat16")
+        stored = torch.float32 if here or dtype == "auto" else getattr(torch, dtype)
         try:
             with quiet():
                 tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
                 loaded: Any = AutoModelForCausalLM.from_pretrained(
-                    folder, dtype=getattr(torch, dtype), local_files_only=True, output_loading_info=True
+                    folder, dtype=stored, local_files_only=True, output_loading_info=True
                 )
         except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as problem:
             raise ModelError(
@@ -106,7 +123,37 @@ class LanguageModel:
                 f"{folder} can't be loaded as a language model (it has no weights for {lacking[0]} and"
                 f" {len(lacking) - 1} more): expected a causal language model; name another model"
             )
-        return cls(model.to(device), tokenizer, name=resolved.name, content_hash=resolved.hash)
+        half = here and Llama.fits(model) and (dtype == "bfloat16" or Llama.better_halved(model))
+        if dtype == "bfloat16" and not half:
+            model = model.to(torch.bfloat16)
+        return cls(model.to(device), tokenizer, name=resolved.name, content_hash=resolved.hash, half=half)
+
+    @property
+    def dtype(self) -> str:
+        """What numbers it multiplies, by torch's name of them: "float32", "bfloat16" or "float16"."""
+        return self._reader.dtype
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What an index's manifest says of it."""
+        return {"name": self.name, "hash": self.hash, "dtype": self.dtype}
+
+    def at(self, dtype: str) -> LanguageModel:
+        """Return the same model reading in another precision; itself if it does already.
+
+        Raises:
+            ModelError: This model can't be read so as it was loaded.
+        """
+        if dtype == self.dtype:
+            return self
+        if dtype not in self._others:
+            made = LanguageModel(
+                self.model, self.tokenizer, name=self.name, content_hash=self.hash, half=dtype == "bfloat16"
+            )
+            if made.dtype != dtype:
+                raise ModelError(f"{self.name} was loaded in {self.dtype}, {dtype} is wanted: load it with that dtype")
+            self._others[dtype] = made
+        return self._others[dtype]
 
     @property
     def way(self) -> str:
@@ -300,7 +347,8 @@ class LanguageModel:
     def _read(self, ids: Ids) -> Prefix:
         """Return what the model knows after a prompt, from what it remembers as far as that goes."""
         if not self._reader.current:  # the model was given other weights
-            self._reader = _reader_of(self.model)
+            self._reader = _reader_of(self.model, half=self._half)
+            self._others.clear()
             self._prefixes.clear()
         found = self._prefixes.get(ids)
         if found is None:
@@ -323,10 +371,10 @@ class LanguageModel:
         return batches
 
 
-def _reader_of(model: Any) -> Reader:
+def _reader_of(model: Any, *, half: bool) -> Reader:
     from coldstart.reading import reader_of
 
-    return reader_of(model)
+    return reader_of(model, half=half)
 
 
 def model_hashes(*models: Any) -> Mapping[str, str]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from coldstart import artefact
 from coldstart.encoding import Encoder
-from coldstart.errors import IndexMismatch
+from coldstart.errors import BadIndex, IndexMismatch
 from coldstart.generation import LanguageModel
 from coldstart.index import Index
 from coldstart.models import resolve
 from coldstart.refining import registry
 from coldstart.refining.lora import adapted
+from coldstart.rows import precision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,6 +58,12 @@ class Pair:
         given = self._language_model
         return given if given is None or isinstance(given, LanguageModel) else given()
 
+    def loaded(self, role: str) -> Encoder | LanguageModel | None:
+        """Return a model by its role in a manifest, if it was loaded or needn't be."""
+        given = self._encoder if role == "encoder" else self._language_model
+        found = self.__dict__.get(role, given)
+        return found if isinstance(found, Encoder | LanguageModel) else None
+
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the unit vectors of what people say. Shape: ``(texts, dimension)``."""
         return self.encoder.encode(texts, role="query")
@@ -65,6 +74,31 @@ def hash_of(model: str | Encoder | LanguageModel | None) -> str | None:
     if model is None:
         return None
     return (resolve(model) if isinstance(model, str) else model).hash
+
+
+def dtypes_of(
+    path: str | os.PathLike[str] | None, models: Mapping[str, Any], *, dtype: str
+) -> tuple[str | None, str | None]:
+    """Return in what numbers an encoder and a language model are wanted; None where that is still to be measured.
+
+    Args:
+        path: Of an index, which has settled what is left to measurement; if it is one.
+        models: By role: a name, a model, whose own holds, or None.
+        dtype: As for :meth:`Encoder.load`.
+    """
+
+    def of(role: str) -> str | None:
+        model = models[role]
+        if isinstance(model, Encoder | LanguageModel):
+            return model.dtype
+        return dtype if dtype != "auto" else told.get(role)
+
+    told: dict[str, str] = {}
+    if path is not None and dtype == "auto":
+        with contextlib.suppress(BadIndex):
+            manifest = artefact.read_manifest(Path(path))
+            told = {role: precision(manifest[role]) for role in models if manifest[role]}
+    return of("encoder"), of("language_model")
 
 
 def encoder(given: str | Encoder, *, device: str, dtype: str) -> Encoder:
@@ -84,7 +118,7 @@ def models_of(
     encoder: str | Encoder | None,
     language_model: str | LanguageModel | None,
     device: str,
-    dtype: str,
+    dtype: str | None,
 ) -> dict[str, Any]:
     """Return the two models of an index that was loaded, or what loads them, by role; None for one it has not.
 
@@ -94,7 +128,7 @@ def models_of(
         encoder: The model, if it goes by another name here; None for the manifest's.
         language_model: The same.
         device: A torch device.
-        dtype: As for :meth:`Encoder.load`.
+        dtype: As for :meth:`Encoder.load`; None for what each was when the index was built.
 
     Raises:
         IndexMismatch: The index was built with another model.
@@ -116,7 +150,8 @@ def models_of(
                 f" but {resolved.name!r} is {resolved.hash[:12]}: name that model, or run `coldstart index` again with"
                 " this one"
             )
-        found = (lambda: load(resolved, device=device, dtype=dtype)) if isinstance(model, str) else lambda: model
+        numbers = dtype or precision(expected)
+        found = (lambda: load(resolved, device=device, dtype=numbers)) if isinstance(model, str) else lambda: model
         if version := expected.get("adapter"):
             adapter = registry.load(Path(path), version)
             return lambda: adapted(found(), adapter)

@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 
     Rows = Sequence[Sequence[int]]
 
-_LOGITS = 8_000_000
-"""Numbers of logits that are held at once, where it can be chosen: 32 MB, about what a processor's cache takes."""
-
-_ALL_LOGITS = 40_000_000  # where it can't: 160 MB
+_ALL_LOGITS = 40_000_000
+"""Numbers of logits that transformers may give at once: 160 MB."""
 
 
 class Reader(Protocol):
@@ -35,6 +33,11 @@ class Reader(Protocol):
     @property
     def way(self) -> str:
         """What it is, in a word or two."""
+        ...
+
+    @property
+    def dtype(self) -> str:
+        """What numbers it multiplies, by torch's name of them."""
         ...
 
     @property
@@ -76,9 +79,9 @@ class Reader(Protocol):
         ...
 
 
-def reader_of(model: Any) -> Reader:
-    """Return the fastest reader of a model of transformers."""
-    llama = Llama.of(model)
+def reader_of(model: Any, *, half: bool = False) -> Reader:
+    """Return the fastest reader of a model of transformers; in half precision where that can be chosen, if asked."""
+    llama = Llama.of(model, half=half)
     return Whole(model) if llama is None else Packed(llama)
 
 
@@ -93,7 +96,14 @@ class Packed:
     @property
     def way(self) -> str:
         """Packed, and whose products."""
+        if self._llama.half:
+            return "packed, half precision"
         return "packed, oneDNN" if self._llama.packed else "packed"
+
+    @property
+    def dtype(self) -> str:
+        """What is multiplied."""
+        return "bfloat16" if self._llama.half else "float32"
 
     @property
     def current(self) -> bool:
@@ -117,19 +127,30 @@ class Packed:
 
     def log_probabilities_of(self, groups: Sequence[tuple[Prefix, Rows]]) -> list[NDArray[np.float64]]:
         """Return the same for rows of several prompts, row by row, in one pass over the weights."""
-        head, rows = self._llama.head, [row for _, some in groups for row in some]
+        rows = [row for _, some in groups for row in some]
+        if not rows:
+            return []
         rest = [(prefix, [row[:-1] for row in some if len(row) > 1]) for prefix, some in groups]
         longer = [Group(prefix.past, some) for prefix, some in rest if some]
         count = sum(len(row) - 1 for row in rows)
-        states = self._llama.states(longer, torch.arange(count)) if longer else head.new_empty((0, head.shape[1]))
-        targets = torch.tensor([one for row in rows for one in row[1:]], dtype=torch.long, device=head.device)
-        begun = [
-            (head[[row[0] for row in some]] @ prefix.state).double() - self._normaliser(prefix)
-            for prefix, some in groups
-        ]
-        found = self._chosen(states, targets).cpu().numpy()
+        firsts = [[row[0] for row in some] for _, some in groups]
+        new = {id(prefix): at for at, (prefix, some) in enumerate(groups) if some and "normaliser" not in prefix.known}
+        asked = [(groups[at][0], firsts[at][0]) for at in new.values()]  # prompts' normalisers are had with the others
+        states = [prefix.state[None] for prefix, _ in asked]
+        if longer:
+            states.append(self._llama.states(longer, torch.arange(count)))
+        targets = [*(first for _, first in asked), *(one for row in rows for one in row[1:])]
+        found = np.empty(0)
+        if states:
+            found = self._llama.log_probabilities(torch.cat(states), self._tokens(targets)).cpu().numpy()
+        begun = []
+        for (prefix, _), some in zip(groups, firsts, strict=True):
+            logits = self._llama.logits(prefix.state.expand(len(some), -1), self._tokens(some)).double().cpu().numpy()
+            if some and "normaliser" not in prefix.known:
+                prefix.known["normaliser"] = float(logits[0] - found[list(new).index(id(prefix))])
+            begun.append(logits - prefix.known.get("normaliser", 0.0))
+        values, found = np.concatenate(begun), found[len(asked) :]
         starts = np.cumsum([0, *(len(row) - 1 for row in rows)])
-        values = torch.cat(begun).cpu().numpy() if begun else np.empty(0)
         return [
             np.concatenate([values[place : place + 1], found[starts[place] : starts[place + 1]]])
             for place in range(len(rows))
@@ -165,21 +186,8 @@ class Packed:
         ends = np.cumsum([len(row) for _, rows in groups for row in rows]) - 1
         return self._llama.states([Group(prefix.past, rows) for prefix, rows in groups], torch.from_numpy(ends))
 
-    def _chosen(self, states: Tensor, targets: Tensor) -> Tensor:
-        """Return the log-probabilities of tokens after states. Shape: ``(states,)``, 64-bit."""
-        head = self._llama.head
-        found = torch.empty(len(states), dtype=torch.float64, device=states.device)
-        step = max(1, _LOGITS // len(head))
-        for start in range(0, len(states), step):
-            logits = states[start : start + step] @ head.T
-            chosen = logits.gather(1, targets[start : start + step, None])[:, 0]
-            found[start : start + step] = chosen.double() - logits.logsumexp(1).double()
-        return found
-
-    def _normaliser(self, prefix: Prefix) -> float:
-        if "normaliser" not in prefix.known:
-            prefix.known["normaliser"] = float((self._llama.head @ prefix.state).double().logsumexp(0))
-        return float(prefix.known["normaliser"])
+    def _tokens(self, ids: Sequence[int]) -> Tensor:
+        return torch.tensor(ids, dtype=torch.long, device=self._llama.head.device)
 
 
 class Whole:
@@ -191,6 +199,11 @@ class Whole:
         self._model = model
         ends = (model.config.get_text_config().pad_token_id, model.config.get_text_config().eos_token_id)
         self._pad = next((each for each in ends if isinstance(each, int)), 0)
+
+    @property
+    def dtype(self) -> str:
+        """What numbers the model is of."""
+        return str(self._model.dtype).removeprefix("torch.")
 
     def most(self, vocabulary: int) -> int:
         """Return how many tokens a batch may have at most, so that its logits find room."""

@@ -45,7 +45,7 @@ from coldstart.refining import gate, lora, questions, refinement, registry, sear
 from coldstart.refining.lora import Adapter, Shape
 from coldstart.refining.refinement import Refinement
 from coldstart.refining.schedule import LANGUAGE, Schedule, Trained
-from coldstart.rows import key
+from coldstart.rows import key, precision
 from coldstart.scoring import Query
 from coldstart.scoring.following import Follows
 from coldstart.scoring.generating import Generating
@@ -119,6 +119,10 @@ class Recommender:
             weights: Of scorers, by name, over the defaults; "appeal" overrides the earned weight.
             path: A folder to save to. What an interrupted build computed, and what is unchanged since the last
                 build there, is not computed again; an adapter that was promoted there stays in use.
+            device: A torch device.
+            dtype: What the models multiply: "float32", the same everywhere up to rounding; "bfloat16", on processors
+                with matrix units for it several times faster, with lists that hardly differ; "auto" for the one or
+                the other by a measurement, unless an index at ``path`` has settled it. The manifest says which it was.
             progress: Called as the work goes on.
 
         Raises:
@@ -132,14 +136,15 @@ class Recommender:
         refined = None if path is None else registry.in_use(Path(path), hashes[0])
         if refined is not None:
             hashes[0] = refined[1]
-        if path is not None and building.is_current(path, catalogue, library, hashes):
-            current = cls.load(path, prompts=prompts, weights=weights, device=device, dtype=dtype, **models)
+        dtypes = loading.dtypes_of(path, models, dtype=dtype)
+        if path is not None and building.is_current(path, catalogue, library, hashes, dtypes):
+            current = cls.load(path, prompts=prompts, weights=weights, device=device, **models)
             if current.catalogue.ids == catalogue.ids:  # the order of rows is the caller's
                 return current
-        models["encoder"] = loading.encoder(encoder, device=device, dtype=dtype)
+        models["encoder"] = loading.encoder(encoder, device=device, dtype=dtypes[0] or dtype)
         if refined is not None:
             models["encoder"] = lora.adapted(models["encoder"], refined[0])
-        models["language_model"] = loading.language_model(language_model, device=device, dtype=dtype)
+        models["language_model"] = loading.language_model(language_model, device=device, dtype=dtypes[1] or dtype)
         built = building.build(catalogue, library=library, path=path, progress=progress, **models)
         made = cls(built, library=library, weights=weights, **models)
         return made if path is None else made._recall(path)
@@ -154,13 +159,16 @@ class Recommender:
         prompts: Sequence[Path | str] = (),
         weights: Mapping[str, float] | None = None,
         device: str = "cpu",
-        dtype: str = "float32",
+        dtype: str | None = None,
     ) -> Recommender:
         """Open an index that :meth:`build` or :meth:`save` wrote; its models load when first needed.
 
         Args:
             encoder: The model it was built with, if it goes by another name here; None for the manifest's.
             language_model: The same.
+            device: A torch device.
+            dtype: What the models multiply for requests, as for :meth:`build`; None for what they did for the index.
+                Items that are added are read as the others were, whatever it is.
 
         Raises:
             BadIndex: No index is there, or it is damaged.
@@ -208,7 +216,8 @@ class Recommender:
         if appeal == "later":
             items = list(items)
             grown = self._with(
-                building.extended(self.index, items, encoder=self.encoder, library=self.library), self._ranker.given
+                building.extended(self.index, items, encoder=self._as_built(self.encoder), library=self.library),
+                self._ranker.given,
             )
             if path is not None:
                 grown.save(path)
@@ -221,8 +230,8 @@ class Recommender:
         else:
             built = building.build(
                 catalogue,
-                encoder=self.encoder,
-                language_model=self.language_model if self.index.appeal is not None else None,
+                encoder=self._as_built(self.encoder),
+                language_model=self._as_built(self.language_model) if self.index.appeal is not None else None,
                 library=self.library,
                 previous=self.index,
                 path=path,
@@ -235,6 +244,11 @@ class Recommender:
             return grown._recall(path)
         grown.remember(path)
         return grown
+
+    def _as_built(self, model: Any) -> Any:
+        """Return a model in the precision in which the index has its items; itself where it has none of its."""
+        told = self.index.manifest["encoder" if isinstance(model, Encoder) else "language_model"]
+        return model if model is None or told is None else model.at(precision(told))
 
     def remove(self, ids: Iterable[str]) -> Recommender:
         """Return a recommender whose catalogue no longer holds these items; no model is asked.
@@ -269,8 +283,8 @@ class Recommender:
         """
         built = building.build(
             self.catalogue,
-            encoder=encoder or self.encoder,
-            language_model=language_model or self.language_model,
+            encoder=self._as_built(encoder or self.encoder),
+            language_model=self._as_built(language_model or self.language_model),
             library=self.library,
             previous=self.index,
             path=path,
@@ -1069,8 +1083,13 @@ class Recommender:
 
     def _models_used(self, language: bool) -> Mapping[str, str]:
         roles = ["encoder", *(["language_model"] if self.index.appeal is not None or language else [])]
-        used = [self.index.manifest[role] for role in roles if self.index.manifest[role]]
-        return {model["name"]: model["hash"] for model in used}
+        used = {}
+        for role in roles:
+            if told := self.index.manifest[role]:
+                asked = self._models.loaded(role) if language or role == "encoder" else None
+                numbers = precision(told) if asked is None else asked.dtype
+                used[told["name"] if numbers == "float32" else f"{told['name']} ({numbers})"] = told["hash"]
+        return used
 
 
 def _follows(adapter: Adapter | None) -> Follows | None:

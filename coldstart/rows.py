@@ -108,11 +108,11 @@ class Store:
         models: Mapping[str, Any],
     ) -> None:
         """Take over the rows of an index that these same models made."""
-        if manifest["encoder"]["hash"] == models["encoder"]["hash"]:
+        if _same(manifest["encoder"], models["encoder"]):
             self._add("vectors", rows.documents, vectors)
             self._add("facets", facets.texts, facets.vectors)
         old, new = manifest["language_model"], models["language_model"]
-        if old and new and old["hash"] == new["hash"]:
+        if old and new and _same(old, new):
             for section, values in rows.likelihoods.items():
                 self._add(section, rows.titles, values)
 
@@ -177,6 +177,16 @@ class Store:
             for file in self.journal.iterdir():
                 file.unlink()
             self.journal.rmdir()
+
+
+def _same(old: Mapping[str, str], new: Mapping[str, str]) -> bool:
+    """Whether two models' provenances tell of the same numbers."""
+    return old["hash"] == new["hash"] and precision(old) == precision(new)
+
+
+def precision(provenance: Mapping[str, str]) -> str:
+    """Return in what numbers a model multiplied, as a manifest tells."""
+    return provenance.get("dtype", "float32")  # older ones say nothing
 
 
 def _chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -236,7 +236,7 @@ def test_a_model_that_was_given_other_weights_is_read_anew(language_model_folder
 def test_weights_in_another_layout_give_the_same_numbers(models, monkeypatch):
     model = models("llama")
     expected = model.likelihoods("Teas:", CONTINUATIONS).total
-    llama = Llama(model.model, packed=True)
+    llama = Llama(model.model, laid_out=True)
     assert llama.packed
     assert not model._reader._llama.packed  # such small ones aren't worth it
     monkeypatch.setattr(model, "_reader", reading.Packed(llama))

@@ -25,6 +25,11 @@ from coldstart.cli.people import pairs, profile_of, profile_options
 @click.option("--language", default=0, metavar="N", help="Let the language model read the best N again; 0 for none.")
 @click.option("--named", default=0, metavar="N", help="Let it name N items of its own beside those; 0 for none.")
 @click.option("--explain", is_flag=True, help="Say why each is there, and what each scorer gave.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16", "auto"]),
+    help="What the models multiply; what they did for the index if left out.",
+)
 @prompts_option
 @encoding_option
 @as_json
@@ -37,6 +42,7 @@ def recommend(
     language: int,
     named: int,
     explain: bool,
+    dtype: str | None,
     prompts: tuple[Path, ...],
     encoding: str | None,
     as_json: bool,
@@ -47,7 +53,7 @@ def recommend(
     from coldstart.terminal import console, print_json, recommendations_json, recommendations_table
 
     profile, context = profile_of(encoding=encoding, **who)
-    recommender = Recommender.load(index, prompts=prompts)
+    recommender = Recommender.load(index, prompts=prompts, dtype=dtype)
     found = recommender.recommend(
         profile,
         context=context,

@@ -201,12 +201,14 @@ def adapted(encoder: Encoder, adapter: Adapter) -> Encoder:
     """
     _check_base(adapter, encoder)
     content = hashlib.sha256(f"{encoder.hash} {adapter.hash}".encode()).hexdigest()
+    told: dict[str, Any] = {"name": encoder.name, "content_hash": content, "base": encoder, "adapter": adapter}
+    told["half"] = encoder.dtype == "bfloat16"
     if (head := _head(adapter, encoder)) is not None:
         model = encoder.model
-        return Encoder(model, name=encoder.name, content_hash=content, base=encoder, adapter=adapter, head=head)
+        return Encoder(model, **told, head=head)
     model = copy.deepcopy(encoder.model)
     _merge(transformer(model), adapter, encoder.name)
-    return Encoder(model, name=encoder.name, content_hash=content, base=encoder, adapter=adapter)
+    return Encoder(model, **told)
 
 
 def _head(adapter: Adapter, encoder: Encoder) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
@@ -235,7 +237,8 @@ def spoken(model: LanguageModel, adapter: Adapter) -> LanguageModel:
     _check_base(adapter, model)
     inner = copy.deepcopy(model.model)
     content = hashlib.sha256(f"{model.hash} {adapter.hash}".encode()).hexdigest()
-    return LanguageModel(_merge(inner, adapter, model.name), model.tokenizer, name=model.name, content_hash=content)
+    merged, half = _merge(inner, adapter, model.name), model.dtype == "bfloat16"
+    return LanguageModel(merged, model.tokenizer, name=model.name, content_hash=content, half=half)
 
 
 def _check_base(adapter: Adapter, model: Encoder | LanguageModel) -> None:

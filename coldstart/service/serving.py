@@ -101,8 +101,8 @@ def engine_of(settings: Settings) -> Engine:
     """
     limit_threads()
     return Engine(
-        loading.encoder(settings.encoder, device="cpu", dtype="float32"),
-        loading.language_model(settings.language_model, device="cpu", dtype="float32"),
+        loading.encoder(settings.encoder, device="cpu", dtype=settings.dtype),
+        loading.language_model(settings.language_model, device="cpu", dtype=settings.dtype),
         Library.load(settings.prompts),
         Executor(capacity=settings.queue, batch=settings.batch),
         settings.threads,

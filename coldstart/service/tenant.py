@@ -27,7 +27,7 @@ from coldstart.onboarding import Onboarding
 from coldstart.prompting import Library
 from coldstart.recommender import Recommender
 from coldstart.refining import lora, registry
-from coldstart.rows import key
+from coldstart.rows import key, precision
 from coldstart.service.events import interactions
 from coldstart.service.sliced import GivingWay, SlicedEncoder, SlicedLanguageModel
 from coldstart.service.storage import Event, Storage
@@ -205,10 +205,10 @@ class Tenant:
         if told.get("base", told["hash"]) != base.hash or index.manifest["kind"] != self.kind:
             return None, base
         encoder = self._adapted(told)
-        if told["hash"] != encoder.hash:
+        if told["hash"] != encoder.hash or precision(told) != encoder.dtype:
             index = building.reencoded(index, self.engine.urgent(encoder), known={}, progress=None)
         model, built = self.engine.language_model, index.manifest["language_model"]
-        if built is not None and (model is None or built["hash"] != model.hash):
+        if built is not None and (model is None or built["hash"] != model.hash or precision(built) != model.dtype):
             index = building.build(
                 index.catalogue,
                 encoder=self.engine.urgent(encoder),
