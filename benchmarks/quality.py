@@ -15,7 +15,8 @@ catalogues.
 
 Command: ``python benchmarks/quality.py [--quick] [--only NAME] [--protocol P] [--without PEER] [--max-users N]
 [--seed N] [--out FILE]``.
-``--quick`` asks 100 users on the data that is always there, without the slow peers. A data set that is missing is
+``--quick`` asks 100 users on the data that is always there, without the slow peers. Reranking by a language model takes
+seconds a user: it stands beside ours and semantic search in runs of its own, on 50 users. A data set that is missing is
 skipped with a line that says how to get it, a peer that has nothing to answer from with the reason. What is done is
 kept, by commit, in the cache, and isn't done again after an interrupt. Where answered examples are given ("shots"),
 they are drawn ten times and the means over the draws reported.
@@ -34,7 +35,8 @@ from coldstart.errors import EvaluationError
 from coldstart.evaluation import Events, ask, engine, engine_judge, observing, prepare, run
 from coldstart.evaluation.datasets import load
 from coldstart.evaluation.verdicts import MEASURES
-from peers import PEERS, as_system
+from peers import PEERS, RERANKERS, as_system
+from peers.semantic import SemanticSearch
 from provenance import finish, print_table, provenance
 
 ALWAYS = (
@@ -56,6 +58,9 @@ FROM_A_FOLDER = (
     ("uci-restaurant-consumer", "context"),
     ("uci-invehicle-coupon", "context"),
 )
+RERANKED = (("ml-100k", "new-user(5)"), ("llmrank-games", "candidates"))
+"""Where a language model that is prompted to rank, as people write it today, is put beside ours."""
+RERANKED_USERS = 50
 SHOTS = {"pointwise": (0, 16, 64, 256), "context": (0, 250)}
 DRAWS = 10
 """How many times the examples are drawn anew; what is reported is the mean over them, intervals' ends as well."""
@@ -78,7 +83,9 @@ def main() -> None:
         given.max_users = given.max_users or 100
     cells, records = Cells.of_this_commit("quality"), []
     models: dict[str, str] = {}
-    for data, protocol in ALWAYS if given.quick else (*ALWAYS, *FROM_A_FOLDER):
+    asked = [(*pair, False) for pair in (ALWAYS if given.quick else (*ALWAYS, *FROM_A_FOLDER))]
+    asked += [(*pair, True) for pair in (() if given.quick else RERANKED)]
+    for data, protocol, reranked in asked:
         wanted = not given.only or data in given.only
         if not wanted or (given.protocol and protocol not in given.protocol):
             continue
@@ -89,43 +96,41 @@ def main() -> None:
             continue
         for shots in SHOTS.get(protocol, (None,)):
             key = {"data": data, "protocol": protocol, "shots": shots, "users": given.max_users, "seed": given.seed}
-            key |= {"quick": given.quick, "without": sorted(given.without)}
-            found = cells.get(key, lambda: _measured(given, data, protocol, shots))  # noqa: B023
+            key |= {"quick": given.quick, "without": sorted(given.without), "reranked": reranked}
+            found = cells.get(key, lambda: _measured(given, data, protocol, shots, reranked))  # noqa: B023
             _show(found)
             models |= found.pop("models")
             records.append(found)
     finish({"benchmark": "quality", "seed": given.seed, "runs": records, **provenance(models)}, given.out)
 
 
-def _measured(given: argparse.Namespace, data: str, protocol: str, shots: int | None) -> dict[str, Any]:
+def _measured(given: argparse.Namespace, data: str, protocol: str, shots: int | None, reranked: bool) -> dict[str, Any]:
     """Return one run's record."""
     if shots is not None:
         return _answered(given, data, protocol, shots)
     recommender, dataset = recommender_of(data), load(data)
+    max_users = min(given.max_users or RERANKED_USERS, RERANKED_USERS) if reranked else given.max_users
     systems = [engine(recommender)]
-    if recommender.index.appeal is not None:
+    if recommender.index.appeal is not None and not reranked:
         systems.append(engine(recommender.reweighted({"appeal": 0.0}), name="without appeal"))
     cases = prepare(
-        dataset,
-        protocol,
-        Events.of(dataset.interactions, dataset.catalogue),
-        max_users=given.max_users,
-        seed=given.seed,
+        dataset, protocol, Events.of(dataset.interactions, dataset.catalogue), max_users=max_users, seed=given.seed
     )
-    if len(cases.training):
+    if len(cases.training) and not reranked:
         systems.append(observing(recommender))
     skipped = {}
-    for peer in PEERS:
+    for peer in (*RERANKERS, SemanticSearch()) if reranked else PEERS:
         lacks = "slow, and this is a quick look" if given.quick and peer.name in SLOW else peer.lacks(cases)
         lacks = "left out by --without" if peer.name in given.without else lacks
         if lacks:
             skipped[peer.name] = lacks
         else:
             systems.append(as_system(peer))
-    report = run(dataset, protocol, systems, max_users=given.max_users, seed=given.seed)
+    report = run(dataset, protocol, systems, max_users=max_users, seed=given.seed)
     chosen = {system.name: system.chosen for system in systems if hasattr(system, "chosen")}
     return {
         **report.to_json(),
+        **({"reranked": True} if reranked else {}),
         "chosen": chosen,
         "skipped": skipped,
         "knowledge": recommender.index.manifest["knowledge"],

@@ -33,7 +33,9 @@ class Run(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What it is about: "rankings", "growth", "answers", "refining", "speed" or "service"."""
+        """What it is about: "rankings", "reranking", "growth", "answers", "refining", "speed" or "service"."""
+        if self.found.get("reranked"):
+            return "reranking"
         if self.record["benchmark"] == "quality":
             return "answers" if "shots" in self.found else "rankings"
         return {"fewshot": "growth"}.get(self.record["benchmark"], str(self.record["benchmark"]))

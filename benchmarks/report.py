@@ -58,6 +58,11 @@ LEGENDS: Mapping[str, str] = {
 
 NDCG@10, ours with its 95 % bootstrap interval. Bold is the best honest mean; † is an oracle, which has counted the
 very likes that are asked for. A cell is empty where a system had nothing to answer from or wasn't run.""",
+    "reranking": """### A language model prompted to rank
+
+As people write it today, with the same language model: a yes or no for each of the 20 candidates that semantic search
+puts first (or that are given), and a numbered list that is written out and parsed. NDCG@10 on few users, since it takes
+seconds a user.""",
     "growth": f"""### A platform that grows
 
 By how many interactions of other users the platform has seen and how many favourites a new user states: NDCG@10 of
@@ -94,6 +99,7 @@ def blocks(results: Mapping[str, Runs], *, folder: str) -> dict[str, str]:
     """
     tables = {
         "rankings": _ranked,
+        "reranking": _ranked,
         "growth": _grown,
         "refining": _refined,
         "answers": _answered,

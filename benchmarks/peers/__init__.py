@@ -25,7 +25,7 @@ from peers.ridge import TextRidge
 from peers.semantic import SemanticSearch
 from peers.words import Bm25, TfIdf
 
-__all__ = ["PEERS", "NotApplicable", "Peer", "TunedSystem", "as_system"]
+__all__ = ["PEERS", "RERANKERS", "NotApplicable", "Peer", "TunedSystem", "as_system"]
 
 VALIDATION_USERS = 300
 """How many users of the rehearsal a setting is tried on."""
@@ -122,7 +122,8 @@ PEERS: tuple[Peer, ...] = (
     Bm25(),
     SemanticSearch(),
     TextRidge(),
-    YES_OR_NO,
-    NUMBERED_LIST,
 )
-"""In the order of a report. The last two are slow, and take part where few users are asked."""
+"""In the order of a report."""
+
+RERANKERS: tuple[Peer, ...] = (YES_OR_NO, NUMBERED_LIST)
+"""Language models as people prompt them: seconds a user, so that only few users can be asked."""

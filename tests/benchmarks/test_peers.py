@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from coldstart.entities import Interaction, Profile
 from coldstart.evaluation import Case, evaluate
 from coldstart.evaluation.metrics import ndcg
-from peers import PEERS, NotApplicable, as_system
+from peers import PEERS, RERANKERS, NotApplicable, as_system
 from peers.ease import Ease, item_weights
 from peers.evidence import liked, likes
 from peers.factors import Als, Bpr
@@ -25,6 +25,7 @@ from peers.semantic import SemanticSearch
 from peers.words import Bm25, TfIdf, document
 
 NEEDS: Mapping[str, str] = {"ALS": "implicit", "BPR": "implicit", "LightFM": "lightfm", "BM25": "bm25s"}
+EVERY_PEER = (*PEERS, *RERANKERS)
 FOLDS_IN = (ItemNeighbours(), Ease(), Als(), Bpr(), AttributeNeighbours())
 LEARNS_FROM_LIKES = (ItemNeighbours(), Ease(), Als(), Bpr(), LightFm())
 NOIR_FAN = Profile(attributes={"age": "old"}, likes=["alley", "blackmail"], history=["alley", "blackmail"])
@@ -52,14 +53,14 @@ def by_title(cases, scores):
 
 
 class TestEveryPeer:
-    @named(PEERS)
+    @named(EVERY_PEER)
     def test_scores_do_not_depend_on_what_is_relevant(self, peer, tiny, build):
         peer, asked = ready(peer, tiny), {"ann": NOIR_FAN, "bob": FARCE_FAN}
         truth, lie = {"ann": ["newnoir"], "bob": ["wig"]}, {"ann": ["yodel", "wig"], "bob": ["cigar"]}
         answers = [list(as_system(peer).scores(build(asked, right))) for right in (truth, lie)]
         assert_array_equal(answers[0], answers[1])
 
-    @named([peer for peer in PEERS if peer is not NUMBERED_LIST])
+    @named([peer for peer in EVERY_PEER if peer is not NUMBERED_LIST])
     def test_scores_follow_the_candidates_when_their_order_changes(self, peer, tiny, build):
         cases = build({"ann": NOIR_FAN})
         score = fitted(ready(peer, tiny), cases)
@@ -69,20 +70,20 @@ class TestEveryPeer:
         assert_allclose(some[0], some[1][::-1], rtol=1e-4, atol=1e-5)
         assert np.isfinite(some[0]).any()
 
-    @named(PEERS)
+    @named(EVERY_PEER)
     def test_who_has_nothing_to_answer_from_says_so_and_is_refused(self, peer, build):
         cases = build({"ann": Profile()}, events=[])
         assert peer.lacks(cases)
         with pytest.raises(NotApplicable, match=f"{peer.name} can't take part in stage: .*; leave it out"):
             as_system(peer).scores(cases)
 
-    @named(PEERS)
+    @named(EVERY_PEER)
     def test_settings_have_the_same_names(self, peer):
         assert len({frozenset(setting) for setting in peer.grid}) == 1
         assert all(setting not in peer.grid[:place] for place, setting in enumerate(peer.grid))
 
     def test_names_are_their_own(self):
-        assert len({peer.name for peer in PEERS}) == len(PEERS)
+        assert len({peer.name for peer in EVERY_PEER}) == len(EVERY_PEER)
 
 
 class Parrot:

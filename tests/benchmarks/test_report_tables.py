@@ -75,7 +75,11 @@ def made(toys, leaning):
     rate = {"data": "toys", "trainers": {n: {"pairs_per_s": p, "held_out": loss} for n, (p, loss) in trainers.items()}}
     about = {"seed": 0, **provenance({}), "commit": "0123456789", "dirty": False}
     return {
-        FILES[0]: {"benchmark": "quality", "runs": [found.to_json() for found in (*ranked, *answered)], **about},
+        FILES[0]: {
+            "benchmark": "quality",
+            "runs": [*(found.to_json() for found in (*ranked, *answered)), {**ranked[0].to_json(), "reranked": True}],
+            **about,
+        },
         FILES[1]: {"benchmark": "fewshot", "runs": [found.to_json() for found in grown], **about},
         FILES[2]: {"benchmark": "speed", "results": speed, **about},
         FILES[3]: {"benchmark": "refining", "runs": [refined], "rate": rate, **about},
@@ -137,6 +141,7 @@ class TestRecords:
         titles = {kind: {title: len(runs) for title, runs in by_title.items()} for kind, by_title in found.items()}
         assert titles == {
             "rankings": {"toys, seed 0": 2},
+            "reranking": {"toys, seed 0": 1},
             "answers": {"toys, pointwise, seed 0": len(SHOTS)},
             "growth": {"toys, seed 0": len(SEEN) * len(STATED)},
             "refining": {"toys, seed 0": 1},
