@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coldstart.entities import Item, Scalar
+from coldstart.entities import Item, Scalar, Value
 from coldstart.errors import ProfileError
 from coldstart.tables import shown
 
@@ -70,6 +70,32 @@ def condition_codes(attribute: Attribute, condition: Any) -> tuple[NDArray[np.bo
     if isinstance(condition, Mapping):
         return _between(attribute, condition), False
     return _any_of(attribute, condition), False
+
+
+def holds(values: Mapping[str, Value], where: Mapping[str, Any]) -> bool:
+    """Return whether conditions hold of some fields; one that is missing meets only a "not".
+
+    Args:
+        values: Fields, such as a profile's.
+        where: Conditions, as :meth:`coldstart.catalogue.Catalogue.select` takes them.
+
+    Raises:
+        ProfileError: A condition has another shape.
+
+    >>> holds({"country": "Brazil", "age": 34}, {"country": ["brazil", "Chile"], "age": {"min": 30}})
+    True
+    >>> holds({"age": "unknown"}, {"age": {"min": 30}}), holds({}, {"country": {"not": "Brazil"}})
+    (False, True)
+    """
+    for name, condition in where.items():
+        attribute = Attribute.of(name, [Item("-", "-", {name: values[name]})] if name in values else [])
+        if isinstance(condition, Mapping) and "not" not in condition and np.isnan(attribute.numbers).all():
+            _between(Attribute.of(name, [Item("-", "-", {name: 0})]), condition)
+            return False
+        codes, negated = condition_codes(attribute, condition)
+        if bool(codes.any()) == negated:
+            return False
+    return True
 
 
 def _any_of(attribute: Attribute, wanted: Any) -> NDArray[np.bool_]:

@@ -41,10 +41,11 @@ from coldstart.prompting import Library
 from coldstart.querying import Reader, count
 from coldstart.ranking import Ranker
 from coldstart.reasons import Reasons, Traits
-from coldstart.refining import gate, lora, questions, refinement, registry, searching, watching
+from coldstart.refining import gate, lora, questions, refinement, registry, searching, segments, watching
 from coldstart.refining.lora import Adapter, Shape
 from coldstart.refining.refinement import Refinement
 from coldstart.refining.schedule import LANGUAGE, Schedule, Trained
+from coldstart.refining.segments import Segment
 from coldstart.rows import key, precision
 from coldstart.scoring import Query
 from coldstart.scoring.following import Follows
@@ -91,6 +92,8 @@ class Recommender:
         self._generating: Generating | None = None
         self._answering: Language | None = None
         self._spoken: Adapter | None = None
+        self._segments: tuple[Segment, ...] = ()
+        self._by_segment: dict[int, Recommender] = {}
         self._by_language = False
         self._calibration = calibration.Calibration()
         self._told = Verdicts.none()
@@ -191,6 +194,8 @@ class Recommender:
             kept = registry.keep(Path(path), self.encoder.adapter)
             index = replace(index, manifest={**index.manifest, "encoder": {**provenance, "adapter": kept.version}})
         index.save(path)
+        for segment in self._segments:
+            segments.assign(Path(path), registry.keep(Path(path), segment.adapter).version, segment.where)
         if self._spoken is not None:
             kept = registry.keep(Path(path), self._spoken)
             if registry.language(Path(path)) != kept.version:
@@ -315,6 +320,7 @@ class Recommender:
         same = self._ranker if encoder is None else None
         follows = self._ranker.follows if encoder is None else _follows(encoder.adapter)
         made.index, made._ranker = index, Ranker(index, weights, same, follows=follows)
+        made._segments, made._by_segment = self._segments_of(index), {}
         if index is not self.index:
             made._language = None if self._language is None else self._language.of(index.catalogue)
             made._generating = None if self._generating is None else self._generating.of(index.catalogue)
@@ -327,6 +333,57 @@ class Recommender:
                 made.platform = made._ground().carried(self.platform, self.catalogue, now=time.time())
         return made
 
+    def _segments_of(self, index: Index) -> tuple[Segment, ...]:
+        """Return the segments for another index; what their adapters have read stays known."""
+        if index is self.index:
+            return self._segments
+        keys = [key(text) for text in self.index.documents]
+        found = list(self._segments)
+        for place, one in list(self._by_segment.items()):
+            known = {**found[place].known, **dict(zip(keys, one.index.vectors, strict=True))}
+            found[place] = replace(found[place], known=known)
+        return tuple(found)
+
+    def segmented(self, where: Mapping[str, Any], adapter: Adapter) -> Recommender:
+        """Return a recommender in which an adapter answers requests of some segment, such as people of one country.
+
+        :meth:`recommend`, :meth:`score` and :meth:`explained` ask the rules in order, and the first that holds
+        decides; what was observed is shared by all. Probabilities and onboarding stay with the index's own encoder.
+
+        Args:
+            where: Conditions on the fields of the profile and of the context, which come first where both have one; as
+                for :meth:`Catalogue.select`. The same rule again takes the place of the one before.
+            adapter: Of the bi-encoder.
+
+        Raises:
+            ProfileError: The rule is none.
+            AdapterError: The adapter was made for another encoder.
+        """
+        rule, made = segments.checked(where), copy.copy(self)
+        lora.adapted(self.encoder.base, adapter)
+        others = [each for each in self._segments if each.where != rule]
+        made._segments, made._by_segment = (*others, Segment(rule, adapter, {})), {}
+        return made
+
+    def answering(self, profile: Profile, context: Context | None = None) -> Recommender:
+        """Return what answers someone's requests: this recommender, or the same with the adapter of their segment."""
+        if not self._segments:
+            return self
+        values = {**profile.attributes, **(context.attributes if context is not None else {})}
+        place = next((place for place, one in enumerate(self._segments) if one.holds(values)), None)
+        if place is None:
+            return self
+        if place not in self._by_segment:
+            segment, plain = self._segments[place], copy.copy(self)
+            plain._segments, plain._by_segment, plain.platform = (), {}, None
+            self._by_segment[place] = plain.adapted(segment.adapter, known=segment.known or None)
+        one = self._by_segment[place]
+        made = copy.copy(self)
+        made.index, made._ranker, made._reader = one.index, one._ranker, one._reader
+        made._models, made._segments = self._models.with_encoder(one.encoder), ()
+        made.platform = None if self.platform is None else self.platform.read_by(one.index.centred)
+        return made
+
     def _ground(self) -> observing.Ground:
         appeal = self._ranker.appeal
         prior = None if appeal is None else appeal.prior
@@ -335,6 +392,8 @@ class Recommender:
     def _recall(self, path: str | os.PathLike[str]) -> Recommender:
         """Take up what was learned in an index's folder, if anything was."""
         self.platform = self._ground().recalled(path, now=time.time())
+        provenance = self.index.manifest["encoder"]
+        self._segments = segments.of(Path(path), base=provenance.get("base", provenance["hash"]))
         version = registry.language(Path(path))
         self._spoken = registry.load(Path(path), version) if version and self.index.manifest["language_model"] else None
         return self
@@ -482,6 +541,7 @@ class Recommender:
         schedule: Schedule | None = None,
         shape: Shape | None = None,
         search: int = 0,
+        segment: Mapping[str, Any] | None = None,
         hold: bool = False,
         tensorboard: str | os.PathLike[str] | None = None,
         progress: Progress | None = None,
@@ -504,6 +564,8 @@ class Recommender:
             shape: What learns; rank 16 in the upper half of the blocks if None.
             search: How many settings around these are tried, each for the schedule's minutes; those who are held out
                 and don't judge choose. A search that was killed goes on where it was. Needs the extra ``search``.
+            segment: Conditions on the fields of profiles: only people of whom they hold teach and judge, and only they
+                are then answered with the adapter, see :meth:`segmented`.
             hold: Keep an adapter that is let through with the index, but let the index there stay without it: for the
                 index of a service that runs, which promotes it when it is told to.
             tensorboard: A folder for the curves of training, which TensorBoard shows; no curves if None.
@@ -517,6 +579,8 @@ class Recommender:
 
         schedule, shape, search = schedule or Schedule(), shape or Shape(), count(search, "search", least=0)
         events = interactions if isinstance(interactions, Interactions) else Interactions.from_records(interactions)
+        if (rule := None if segment is None else segments.checked(segment)) is not None:
+            events = segments.of_those(events, rule, profiles or {})
         kind, rows = self.catalogue.kind, {id_: row for row, id_ in enumerate(self.catalogue.ids)}
         said = {user: self.library.describe_profile(who, kind=kind).text for user, who in (profiles or {}).items()}
         lesson = refinement.lesson(events, rows, said=said, seed=schedule.seed)
@@ -586,13 +650,20 @@ class Recommender:
         if not verdict.better:
             return Refinement(self, False, "", verdict, done, told)
         index, encoder = refined.index, refined.encoder
+        told |= {} if rule is None else {"segment": rule}
         encoder.adapter = kept = replace(encoder.adapter, told={**told, **verdict.told()})
+        if path is None and rule is not None:
+            return Refinement(self.segmented(rule, kept), True, "", verdict, done, told)
         if path is None:
             return Refinement(self._with(index, self._ranker.given, encoder), True, "", verdict, done, told)
         if not (Path(path) / "manifest.json").exists():
             self.save(path)
         version = registry.keep(Path(path), kept).version
         registry.keep_vectors(Path(path), version, index.documents, index.vectors)
+        if rule is not None:
+            if not hold:
+                segments.assign(Path(path), version, rule)
+            return Refinement(self.segmented(rule, replace(kept, version=version)), True, version, verdict, done, told)
         if hold:
             return Refinement(self._with(index, self._ranker.given, encoder), True, version, verdict, done, told)
         return Refinement(self.promoted(path, version), True, version, verdict, done, told)
@@ -930,6 +1001,12 @@ class Recommender:
         profile = profile if profile is not None else Profile()
         k, language = count(k, "k", least=1), count(language, "language", least=0)
         named = count(named, "named", least=0)
+        if self._segments and language and self.language_model is not None:
+            self._rereading(self.language_model)  # loaded once for all segments
+        if (one := self.answering(profile, context)) is not self:
+            how: dict[str, Any] = {"where": where, "exclude": exclude, "candidates": candidates, "explain": explain}
+            yield from one.recommending(profile, context=context, k=k, language=language, named=named, size=size, **how)
+            return
         query, notes = self._reader.read(profile, context, meanings=self._meanings)
         eligible = self._reader.eligible(query, profile, where=where, exclude=exclude, candidates=candidates)
         most = max(k, language)
@@ -985,6 +1062,8 @@ class Recommender:
         Raises:
             UnknownItem: An id that the catalogue doesn't hold.
         """
+        if (one := self.answering(profile, context)) is not self:
+            return one.explained(found, profile, context=context)
         query, _ = self._reader.read(profile, context, describe=False)
         rows = self._ranker.shortlisted(query, self._reader.eligible(query, profile), self.platform).rows
         return self._why(profile, context, query, rows).explained(found)
@@ -1051,6 +1130,8 @@ class Recommender:
 
         No row is excluded and the language model isn't asked. Shape: ``(rows,)``.
         """
+        if (one := self.answering(profile, context)) is not self:
+            return one.score(profile, rows, context=context)
         query, _ = self._reader.read(profile, context, describe=False, meanings=self._meanings)
         rows = np.arange(len(self.catalogue)) if rows is None else np.asarray(rows, np.int64)
         return self._ranker.score(query, rows, self.platform).fused

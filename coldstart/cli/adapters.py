@@ -1,12 +1,17 @@
-"""The commands ``adapters list|show|promote|rollback|remove``."""
+"""The commands ``adapters list|show|promote|rollback|assign|withdraw|remove``."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from coldstart.cli.options import FOLDER, as_json, prompts_option
+from coldstart.cli.people import conditions
+
+if TYPE_CHECKING:
+    from coldstart.refining.registry import Entry
 
 _index = click.argument("folder", metavar="INDEX", type=FOLDER)
 _version = click.argument("version")
@@ -23,16 +28,17 @@ def adapters() -> None:
 def list_adapters(folder: Path, as_json: bool) -> None:
     """List an index's adapters, oldest first."""
     from coldstart.refining import registry
+    from coldstart.refining.segments import told
     from coldstart.terminal import console, print_json, rows_table
 
     entries = registry.listed(folder)
     if as_json:
-        print_json([{**entry.told, "promoted": entry.promoted} for entry in entries])
+        print_json([_plain(entry) for entry in entries])
         return
     rows = [
         [
             entry.version,
-            "in use" if entry.promoted else "",
+            "in use" if entry.promoted else "; ".join(map(told, entry.segments)),
             f"{entry.told.get('pairs', 0):,}",
             "language model" if entry.language else "encoder",
             f"{entry.told.get(f'present_{entry.measure}', 0.0):.3f} -> "
@@ -57,7 +63,7 @@ def show(folder: Path, version: str) -> None:
     name = registry.found(folder, version)
     entry = registry.entry(folder, name)
     registry.load(folder, name)
-    print_json({**entry.told, "promoted": entry.promoted})
+    print_json(_plain(entry))
 
 
 @adapters.command()
@@ -108,6 +114,34 @@ def _use(folder: Path, version: str | None, prompts: tuple[Path, ...]) -> None:
 @adapters.command()
 @_index
 @_version
+@click.option(
+    "--where", multiple=True, required=True, metavar="NAME=VALUE|JSON", help="A condition on who asks: country=Brazil."
+)
+def assign(folder: Path, version: str, where: tuple[str, ...]) -> None:
+    """Let an adapter answer a segment alone: those of whom conditions hold; the first rule that holds decides."""
+    from coldstart.refining import segments
+    from coldstart.terminal import console
+
+    rule = conditions(where, "--where")
+    name = segments.assign(folder, version, rule)
+    console().print(f"{folder} now answers {segments.told(rule)} with {name}", markup=False)
+
+
+@adapters.command()
+@_index
+@_version
+def withdraw(folder: Path, version: str) -> None:
+    """Let an adapter answer no segment any more."""
+    from coldstart.refining import segments
+    from coldstart.terminal import console
+
+    for rule in segments.withdraw(folder, version):
+        console().print(f"{folder} no longer answers {segments.told(rule)} with {version}", markup=False)
+
+
+@adapters.command()
+@_index
+@_version
 def remove(folder: Path, version: str) -> None:
     """Delete an adapter that isn't in use."""
     from coldstart.refining import registry
@@ -116,3 +150,7 @@ def remove(folder: Path, version: str) -> None:
     name = registry.found(folder, version)
     registry.remove(folder, name)
     console().print(f"{name} is gone", markup=False)
+
+
+def _plain(entry: Entry) -> dict[str, Any]:
+    return {**entry.told, "promoted": entry.promoted, "segments": [dict(where) for where in entry.segments]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,20 @@ def pairs(given: Sequence[str], option: str) -> dict[str, Any]:
         if not sign or not name.strip():
             raise click.BadParameter(f"{text!r}: expected NAME=VALUE", param_hint=option)
         found[name.strip()] = _number(value)
+    return found
+
+
+def conditions(given: Sequence[str], option: str) -> dict[str, Any]:
+    """Return ``NAME=VALUE`` texts and JSON objects as conditions on fields."""
+    found: dict[str, Any] = {}
+    for text in given:
+        if text.lstrip().startswith("{"):
+            try:
+                found.update(json.loads(text))
+            except ValueError as problem:
+                raise click.BadParameter(f"{text!r} isn't JSON: {problem}", param_hint=option) from problem
+        else:
+            found.update(pairs([text], option))
     return found
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from coldstart.cli.options import FILE, FOLDER, as_json, encoding_option, prompts_option
-from coldstart.cli.people import pairs, profile_of, profile_options
+from coldstart.cli.people import conditions, profile_of, profile_options
 
 
 @click.command()
@@ -58,7 +56,7 @@ def recommend(
         profile,
         context=context,
         k=k,
-        where=_conditions(where) or None,
+        where=conditions(where, "--where") or None,
         exclude=exclude,
         candidates=candidates or None,
         language=language,
@@ -106,16 +104,3 @@ def audience(
         return
     rows = [[item.title or item.id, s.name, f"{s.rank} of {s.of}"] for item in new.items for s in found[item.id]]
     console().print(rows_table([["item", "user", "rank"], *rows]))
-
-
-def _conditions(given: Sequence[str]) -> dict[str, Any]:
-    conditions: dict[str, Any] = {}
-    for text in given:
-        if text.lstrip().startswith("{"):
-            try:
-                conditions.update(json.loads(text))
-            except ValueError as problem:
-                raise click.BadParameter(f"{text!r} isn't JSON: {problem}", param_hint="--where") from problem
-        else:
-            conditions.update(pairs([text], "--where"))
-    return conditions

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from coldstart.cli.options import FILE, FOLDER, as_json, encoding_option, prompts_option
+from coldstart.cli.people import conditions
 from coldstart.errors import AdapterError
 
 
@@ -29,6 +30,12 @@ from coldstart.errors import AdapterError
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="The largest learning rate: 5e-4 and 3e-4.")
 @click.option("--rank", type=click.IntRange(min=1), help="Of each weight's change: 16 and 8.")
 @click.option("--search", type=click.IntRange(min=1), help="Try so many settings, each for --minutes; needs Optuna.")
+@click.option(
+    "--segment",
+    multiple=True,
+    metavar="NAME=VALUE|JSON",
+    help="Whom it learns from, and answers: a condition on their fields, such as country=Brazil; needs --users.",
+)
 @click.option("--hold", is_flag=True, help="Keep the adapter, but don't use it yet: for a service's index.")
 @click.option("--tensorboard", type=FOLDER, help="Write the curves of training there, for TensorBoard.")
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -47,6 +54,7 @@ def refine(
     rate: float | None,
     rank: int | None,
     search: int | None,
+    segment: tuple[str, ...],
     hold: bool,
     tensorboard: Path | None,
     seed: int,
@@ -64,10 +72,14 @@ def refine(
     from coldstart.recommender import Recommender
     from coldstart.refining.lora import Shape
     from coldstart.refining.schedule import LANGUAGE, Schedule
+    from coldstart.refining.segments import told
     from coldstart.terminal import bars, console, print_json
 
     if search is not None and model == "language":
         raise AdapterError("--search tries settings of the bi-encoder alone: leave it out, or refine that")
+    if segment and (model == "language" or users is None):
+        raise AdapterError("--segment is of the bi-encoder, and needs --users to know who belongs to it")
+    rule = conditions(segment, "--segment") or None
     recommender = Recommender.load(folder, prompts=prompts, device=device)
     events = Interactions.read(interactions, encoding=encoding)
     profiles = None if users is None else read_profiles(users, encoding=encoding)
@@ -84,11 +96,11 @@ def refine(
         if model == "language":
             found = recommender.refine_language(interactions=events, progress=progress, **how)
         else:
-            found = recommender.refine(events, search=search or 0, progress=progress, **how)
+            found = recommender.refine(events, search=search or 0, segment=rule, progress=progress, **how)
     if as_json:
         trained = None if found.trained is None else {**asdict(found.trained), "losses": len(found.trained.losses)}
-        told = {"promoted": found.promoted, "version": found.version, **found.verdict.told(), **found.told}
-        print_json({**told, "trained": trained})
+        about = {"promoted": found.promoted, "version": found.version, **found.verdict.told(), **found.told}
+        print_json({**about, "trained": trained})
         return
     out = console()
     out.print(f"{interactions.name}: {found}", markup=False)
@@ -96,6 +108,9 @@ def refine(
         out.print(f"{found.told['unknown']:,} events are with items that the catalogue lacks", markup=False)
     if found.promoted and hold:
         out.print(f"adapter {found.version} is kept with {folder}, and isn't in use", markup=False)
+    elif found.promoted and rule:
+        undo = f"`coldstart adapters withdraw {folder} {found.version}` undoes it"
+        out.print(f"{folder} now answers {told(rule)} with adapter {found.version}; {undo}", markup=False)
     elif found.promoted:
         other = " --model language" if model == "language" else ""
         out.print(f"{folder} now uses adapter {found.version}; `coldstart adapters rollback {folder}{other}` undoes it")

@@ -151,6 +151,16 @@ class Platform:
         made._fit()
         return made
 
+    def read_by(self, vectors: NDArray[np.float32]) -> Platform:
+        """Return the same platform where another encoder made the items' centred vectors; what was observed is shared.
+
+        Args:
+            vectors: Shape: ``(items, dimension)``.
+        """
+        made = copy.copy(self)
+        made.vectors, made._inverses = vectors, {}
+        return made
+
     def weigh(self, weighing: Weighing) -> None:
         """Use these weights from now on."""
         self.weighing = weighing

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from coldstart.encoding import Encoder
-from coldstart.refining import lora
+from coldstart.refining import lora, segments
 from coldstart.refining.examples import Lesson, lesson
 from coldstart.refining.gate import Verdict
 from coldstart.refining.lora import Adapter, Shape
@@ -60,7 +60,8 @@ class Refinement:
             why = "no step brought what people who were held out liked closer together"
             return f"not promoted after {learned}, {steps}: {why}. The ranking stays as it is"
         if self.promoted:
-            return f"refined by {learned}, {steps}: {self.verdict}"
+            of = f" for {segments.told(self.told['segment'])}" if "segment" in self.told else ""
+            return f"refined{of} by {learned}, {steps}: {self.verdict}"
         return f"not promoted after {learned}, {steps}: {self.verdict}. The ranking stays as it is"
 
 

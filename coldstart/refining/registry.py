@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ FORMAT = 1
 _FILES = {"weights": "adapter_model.safetensors", "config": "adapter_config.json"}
 _MANIFEST, _VECTORS = "manifest.json", "vectors.npz"
 _OURS = frozenset({"format", "version", "hash", "base", "scale", "files"})
-_HISTORY, _LANGUAGE = "history.json", "language.json"
+_HISTORY, _LANGUAGE, _SEGMENTS = "history.json", "language.json", "segments.json"
 _NAME = re.compile(r"\d{4}-[0-9a-f]{8}")
 _WITHOUT = "0000-zeroshot"
 """Where the vectors of the encoder without an adapter are kept."""
@@ -45,11 +45,13 @@ class Entry:
         version: Its number and the beginning of its hash.
         told: What its manifest says.
         promoted: Whether the index uses it.
+        segments: The rules of the segments that it answers.
     """
 
     version: str
     told: Mapping[str, Any]
     promoted: bool
+    segments: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def language(self) -> bool:
@@ -96,8 +98,36 @@ def listed(index: Path) -> list[Entry]:
         BadIndex: No index is there.
         AdapterError: One's manifest can't be read.
     """
-    current = {promoted(index), language(index)}
-    return [Entry(path.name, _told(path), path.name in current) for path in _folders(index)]
+    current, every = {promoted(index), language(index)}, rules(index)
+    found = []
+    for path in _folders(index):
+        answered = tuple(where for where, version in every if version == path.name)
+        found.append(Entry(path.name, _told(path), path.name in current, answered))
+    return found
+
+
+def rules(index: Path) -> list[tuple[dict[str, Any], str]]:
+    """Return an index's rules of segments and the versions of the adapters that answer them, in their order.
+
+    Raises:
+        AdapterError: They can't be read.
+    """
+    path = index / FOLDER / _SEGMENTS
+    if not path.exists():
+        return []
+    try:
+        return [(dict(each["where"]), str(each["version"])) for each in json.loads(path.read_text("utf-8"))]
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise AdapterError(
+            f"{path} can't be read ({problem!r}): delete it and assign the adapters of segments again"
+        ) from problem
+
+
+def rule(index: Path, every: Iterable[tuple[Mapping[str, Any], str]]) -> None:
+    """Keep which adapters answer which segments, in one step."""
+    kept = [{"where": dict(where), "version": version} for where, version in every]
+    (index / FOLDER).mkdir(parents=True, exist_ok=True)
+    artefact.replace(index / FOLDER / _SEGMENTS, json.dumps(kept, ensure_ascii=False, indent=2).encode())
 
 
 def promoted(index: Path) -> str:
@@ -224,6 +254,8 @@ def remove(index: Path, version: str) -> None:
     version = found(index, version)
     if version in (promoted(index), language(index)):
         raise AdapterError(f"{version} is in use: promote another or `coldstart adapters rollback` first")
+    if any(version == name for _, name in rules(index)):
+        raise AdapterError(f"{version} answers a segment: `coldstart adapters withdraw` it first")
     shutil.rmtree(index / FOLDER / version)
     note(index, [name for name in history(index) if name != version])
     if version in (spoken := _noted(index, _LANGUAGE)):

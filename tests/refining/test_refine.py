@@ -137,6 +137,25 @@ def test_the_best_trial_of_a_search_is_what_is_judged_and_told(plain, tmp_path):
     assert not (tmp_path / "index" / "adapters" / "training.pt").exists()
 
 
+def test_a_segment_teaches_judges_and_is_answered_and_nobody_else(plain, encoder, tmp_path):
+    people = {
+        f"u{number:02d}": Profile(attributes={"country": ("Brazil", "Chile")[number // 80]}) for number in range(160)
+    }
+    others = [Interaction(f"u{80 + number}", f"t{number % 30:02d}") for number in range(80)]
+    plain.save(tmp_path / "index")
+    how = {"schedule": QUICK, "shape": SHAPE, "segment": {"country": "Brazil"}, "path": tmp_path / "index"}
+    found = plain.refine([*events(80), *others], profiles=people, **how)
+    assert found.promoted
+    assert found.told["users"] + found.told["judges"] == 80
+    assert 'for country = "Brazil"' in str(found)
+    assert registry.promoted(tmp_path / "index") == ""
+    loaded = Recommender.load(tmp_path / "index", encoder=encoder)
+    for country, same in (("Chile", True), ("Brazil", False)):
+        who = Profile(likes=["t00", "t02"], attributes={"country": country})
+        assert np.allclose(loaded.score(who), plain.score(who), atol=1e-5) == same
+        assert loaded.score(who) == pytest.approx(found.recommender.score(who), abs=1e-5)
+
+
 def test_too_few_to_choose_settings_and_others_to_judge_them_are_refused(plain):
     with pytest.raises(CatalogueError, match="a search needs 32"):
         plain.refine(events(30), schedule=QUICK, shape=SHAPE, search=2)
