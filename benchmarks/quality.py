@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ from coldstart.evaluation.verdicts import MEASURES
 from peers import PEERS, RERANKERS, as_system
 from peers.semantic import SemanticSearch
 from provenance import finish, print_table, provenance
+from records import averaged
 
 ALWAYS = (
     ("ml-100k", "system-cold"),
@@ -148,7 +148,7 @@ def _answered(given: argparse.Namespace, data: str, protocol: str, shots: int) -
         for seed in range(given.seed, given.seed + draws)
     ]
     found = [each.to_json() for each in verdicts]
-    systems = {judge: _mean([each["systems"][judge] for each in found]) for judge in found[0]["systems"]}
+    systems = {judge: averaged([each["systems"][judge] for each in found]) for judge in found[0]["systems"]}
     rows = [["system", *MEASURES]]
     for judge, values in systems.items():
         rows.append([judge, *("-" if values[m]["mean"] is None else f"{values[m]['mean']:.3f}" for m in MEASURES)])
@@ -162,17 +162,6 @@ def _answered(given: argparse.Namespace, data: str, protocol: str, shots: int) -
         "models": models_of(recommender),
         "tables": [rows],
     }
-
-
-def _mean(draws: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the means over draws of each measure's mean and interval; None where a draw has none."""
-    found: dict[str, Any] = {"abstained": sum(draw["abstained"] for draw in draws)}
-    for measure in MEASURES:
-        parts = {part: [draw[measure][part] for draw in draws] for part in draws[0][measure]}
-        found[measure] = {
-            part: None if None in values else round(sum(values) / len(values), 6) for part, values in parts.items()
-        }
-    return found
 
 
 def _show(found: dict[str, Any]) -> None:

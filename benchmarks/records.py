@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,18 +33,20 @@ class Run(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What it is about: "rankings", "reranking", "growth", "answers", "refining", "speed" or "service"."""
+        """What it is about: "rankings", "reranking", "growth", "answers", "lessons", "refining", "speed", "service"."""
         if self.found.get("reranked"):
             return "reranking"
         if self.record["benchmark"] == "quality":
             return "answers" if "shots" in self.found else "rankings"
+        if "shots" in self.found:
+            return "lessons"
         return {"fewshot": "growth"}.get(self.record["benchmark"], str(self.record["benchmark"]))
 
     @property
     def title(self) -> str:
         """What one table holds: a data set's runs with one seed, questions of different protocols apart; or a file."""
         about = [self.found.get("data", self.file)]
-        if self.kind == "answers":
+        if self.kind in ("answers", "lessons"):
             about.append(self.found["protocol"])
         return ", ".join([*about, f"seed {self.found['seed']}"])
 
@@ -93,6 +95,17 @@ class Run(NamedTuple):
             f"{self.file} doesn't compare {OBSERVED} with {self.rival} in {self.found['protocol']}, {self.title}: "
             f"enter {OBSERVED} first, and measure anew"
         )
+
+
+def averaged(draws: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the means over draws of each measure's mean and interval; None where a draw has none."""
+    found: dict[str, Any] = {"abstained": sum(draw["abstained"] for draw in draws)}
+    for measure in (measure for measure in draws[0] if measure != "abstained"):
+        parts = {part: [draw[measure][part] for draw in draws] for part in draws[0][measure]}
+        found[measure] = {
+            part: None if None in values else round(sum(values) / len(values), 6) for part, values in parts.items()
+        }
+    return found
 
 
 Runs = Mapping[str, list[Run]]

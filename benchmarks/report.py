@@ -79,6 +79,10 @@ asked, nobody who could be asked is learned from.""",
 
 By how many answered examples (shots) there are to learn from, drawn ten times: means over the draws. The floor is the
 like ratio: what share of the items they judged a user liked. Bold is best; ours with its 95 % bootstrap interval.""",
+    "lessons": """### Yes or no, with adapters on top
+
+Of the same examples arithmetic alone learns, and on top of it an adapter of the bi-encoder, of the language model, or
+of both, where its gate lets it through. Means over the draws; bold is best.""",
     "speed": """### Speed
 
 Medians; in brackets what the same model does without our code, and the 95th percentile of requests.""",
@@ -103,6 +107,7 @@ def blocks(results: Mapping[str, Runs], *, folder: str) -> dict[str, str]:
         "growth": _grown,
         "refining": _refined,
         "answers": _answered,
+        "lessons": _answered,
         "speed": _timed,
         "service": _served,
     }
