@@ -292,9 +292,32 @@ class Ranker:
         fused = weighted_sum({name: scores for name, (_, scores) in parts.items()}, weights, len(rows))
         found = Scores(rows, parts, fused, weights)
         if learned is None or learned.name not in parts or not weights[learned.name]:
-            return found
+            return self._with_unmet(query, found, counts) if learned is None else found
         everyone_saw = bool((learned.platform.known[rows] == 1.0).all())
         return found if everyone_saw else self._with_arrivals(learned, query, found, counts)
+
+    @cached_property
+    def _met(self) -> NDArray[np.bool_]:
+        """Which items the adapter learned of. Shape: ``(items,)``."""
+        nothing = np.ones(len(self._ties), np.bool_)
+        return nothing if self.follows is None else self.follows.knows(self._index.documents)
+
+    def _with_unmet(self, query: Query, found: Scores, counts: NDArray[np.float64] | None) -> Scores:
+        """Score items that the adapter never learned of without what follows what, on the scale of the others.
+
+        Which items follow which was learned of others, and chosen to count as much as it does by them.
+        """
+        name = "following"
+        if not found.weights[name] or name not in found.parts or (known := self._met[found.rows]).all():
+            return found
+        plain = self._weights_for(query, (found.rows,), None, adapted=False)
+        said = {part: scores for part, (_, scores) in found.parts.items()}
+        zero_shot = weighted_sum(said, plain, len(found.rows))
+        fused = settled(found.fused, zero_shot, known.astype(np.float64), counts)
+        raw, part = found.parts[name]
+        rest = found.fused - found.weights[name] * part
+        moved = np.where(known, part, (fused - rest) / found.weights[name])
+        return replace(found, parts={**found.parts, name: (np.where(known, raw, np.nan), moved)}, fused=fused)
 
     def sample(self, count: int) -> NDArray[np.int64]:
         """Return that many rows, rising; all if there are fewer. Which items they are isn't told by their order."""
@@ -318,9 +341,9 @@ class Ranker:
         said = weighted_sum(by_words, weights, len(rows))
         by_counts = {name: parts[name][1] for name in _LEARNED if name in parts}
         seen = said + weighted_sum(by_counts, weights, len(rows))
-        # How words count beside counts says nothing of items without any: there they count as in long lists.
-        platform = learned.platform if self.follows is None else None
-        usual = self._weights_for(query, (rows,), platform, ranked=len(self._ties))
+        # How words count beside counts says nothing of items without any: there they count as in long lists, and as if
+        # nothing had been learned of what follows what.
+        usual = self._weights_for(query, (rows,), learned.platform, ranked=len(self._ties), adapted=False)
         unseen = weighted_sum(by_words, {**weights, **{name: usual[name] for name in _WORDS}}, len(rows))
         zero_shot = unseen + weighted_sum(guessed, weights, len(rows))
         known = learned.platform.known[rows]
@@ -335,7 +358,13 @@ class Ranker:
         return Scores(rows, parts, fused, weights)
 
     def _weights_for(
-        self, query: Query, among: Among, platform: Platform | None, *, ranked: int | None = None
+        self,
+        query: Query,
+        among: Among,
+        platform: Platform | None,
+        *,
+        ranked: int | None = None,
+        adapted: bool = True,
     ) -> dict[str, float]:
         """Return the weights, with what the platform's own people say of them; what the caller gave holds.
 
@@ -344,8 +373,9 @@ class Ranker:
             among: What is scored.
             platform: What was learned from interactions; None before any.
             ranked: How many items are ordered, if it isn't those.
+            adapted: Whether the adapter's balance holds.
         """
-        weights = self._usual(query, among, platform)
+        weights = self._usual(query, among, platform, adapted=adapted)
         likes = len(query.liked) + len(query.liked_phrases)
         if platform is None or not likes:
             return weights
@@ -360,7 +390,9 @@ class Ranker:
                 weights[name] *= times * chosen["words"]
         return weights
 
-    def _usual(self, query: Query, among: Among, platform: Platform | None) -> dict[str, float]:
+    def _usual(
+        self, query: Query, among: Among, platform: Platform | None, *, adapted: bool = True
+    ) -> dict[str, float]:
         """Return the shipped weights, with what the user says and likes sharing one unit between them.
 
         Closeness to few liked things weighs less, unless the user says something in words as well; words shared
@@ -392,7 +424,7 @@ class Ranker:
             weights["borrowed"] *= seen / (seen + items)
         if "demographic" not in self.given:
             weights["demographic"] = weights["collaborative"] / (1.0 + likes)
-        if self.follows is not None and likes:
+        if adapted and self.follows is not None and likes:
             self._balance(weights, likes / (likes + FEW), text=text, observed=platform is not None)
         return weights
 

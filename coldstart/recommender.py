@@ -635,7 +635,8 @@ class Recommender:
                 adapter, done = train(0, shape, schedule)
         if folder is not None:
             (folder / "head.pt").unlink(missing_ok=True)
-        both = [each for each in (turned, adapter) if each is not None]
+        met = [key(self.index.documents[row]) for row in np.flatnonzero(lesson.taught.counts).tolist()]
+        both = [each.having_met(met) for each in (turned, adapter) if each is not None]
         if not both:
             return Refinement(self, False, "", gate.unasked(lesson.judges), done, told)
         taught = events.take(np.array([user not in out for user in events.user_ids], np.bool_)[events.users])

@@ -23,6 +23,12 @@ HEAD = "head"
 AFTER, PLACES = "after", "places"
 """Its tensors of what follows what; see :mod:`coldstart.scoring.following`."""
 
+MET = "met"
+"""Where its configuration holds the keys of the documents that it learned of."""
+
+MARK = 8
+"""How many bytes of each it holds."""
+
 FUSION = "fusion"
 """Where an adapter's configuration says how much each kind of evidence counts."""
 

@@ -5,11 +5,12 @@ Only the upper blocks of the transformer learn, so that what the lower ones make
 
 from __future__ import annotations
 
+import base64
 import copy
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ import numpy as np
 from coldstart.encoding import Encoder
 from coldstart.errors import AdapterError
 from coldstart.generation import LanguageModel
-from coldstart.refining.balance import FUSION, HEAD, Balance
+from coldstart.refining.balance import FUSION, HEAD, MARK, MET, Balance
 from coldstart.weights import quiet
 
 if TYPE_CHECKING:
@@ -80,6 +81,16 @@ class Adapter:
     def balanced(self, balance: Balance) -> Adapter:
         """Return the same adapter with these weights in its configuration."""
         config = {**json.loads(self.config), FUSION: balance.state()}
+        return replace(self, config=json.dumps(config, sort_keys=True).encode())
+
+    def having_met(self, documents: Iterable[bytes]) -> Adapter:
+        """Return the same adapter with the keys of the documents it learned of in its configuration.
+
+        Args:
+            documents: Keys of :func:`coldstart.rows.key`.
+        """
+        keys = base64.b64encode(b"".join(sorted(each[:MARK] for each in documents))).decode()
+        config = {**json.loads(self.config), MET: keys}
         return replace(self, config=json.dumps(config, sort_keys=True).encode())
 
     @property

@@ -10,8 +10,9 @@ learned in :mod:`coldstart.refining.head`; of likes without an order none counts
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,8 @@ import numpy as np
 
 from coldstart.errors import AdapterError
 from coldstart.index import Index
-from coldstart.refining.balance import AFTER, FUSION, PLACES, SHIPPED, Balance
+from coldstart.refining.balance import AFTER, FUSION, MARK, MET, PLACES, SHIPPED, Balance
+from coldstart.rows import key
 from coldstart.scoring import Query
 
 if TYPE_CHECKING:
@@ -38,11 +40,19 @@ class Follows:
         places: The logarithms of the shares, the last like first; of still earlier likes nothing counts.
             Shape: ``(places,)``.
         balance: How much each kind of evidence counts with it.
+        met: The first :data:`MARK` bytes of the keys of documents that it learned of; None for all.
     """
 
     matrix: NDArray[np.float32] | None
     places: NDArray[np.float32]
     balance: Balance
+    met: frozenset[bytes] | None = None
+
+    def knows(self, documents: Sequence[str]) -> NDArray[np.bool_]:
+        """Return which documents it learned of. Shape: ``(documents,)``."""
+        if self.met is None:
+            return np.ones(len(documents), np.bool_)
+        return np.fromiter((key(text)[:MARK] in self.met for text in documents), np.bool_, len(documents))
 
     @classmethod
     def of(cls, config: bytes, weights: bytes, scale: float) -> Follows:
@@ -64,10 +74,12 @@ class Follows:
             tensors = load(weights) if AFTER in told else {}
             balance = Balance.of(told[FUSION]) if FUSION in told else SHIPPED
             matrix = np.float32(scale) * tensors[AFTER].astype(np.float32) if tensors else None
+            marks = base64.b64decode(told[MET], validate=True) if MET in told else None
+            met = None if marks is None else frozenset(marks[at : at + MARK] for at in range(0, len(marks), MARK))
             places = np.float32(scale) * tensors[PLACES].astype(np.float32) if tensors else np.zeros(1, np.float32)
         except (ValueError, KeyError, TypeError, SafetensorError) as problem:
             raise AdapterError(f"the adapter can't be read ({problem}): roll back or refine again") from problem
-        return cls(matrix, places, balance)
+        return cls(matrix, places, balance, met)
 
 
 class Following:

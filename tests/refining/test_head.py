@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
-from coldstart.entities import Interaction
+from coldstart.catalogue import Catalogue
+from coldstart.entities import Interaction, Item, Profile
 from coldstart.errors import AdapterError
 from coldstart.interactions import Interactions
+from coldstart.recommender import Recommender
 from coldstart.refining import head, lora
 from coldstart.refining.balance import SHIPPED, Balance, Shares
 from coldstart.refining.examples import lesson
 from coldstart.refining.schedule import Schedule
+from coldstart.rows import key
 from coldstart.scoring.following import Follows
 
 ITEMS, WIDTH = 40, 12
@@ -177,3 +182,58 @@ def test_weights_are_part_of_what_an_adapter_is(vectors):
     assert Follows.of(found.config, found.weights, 1.0).balance == SHIPPED
     with pytest.raises(AdapterError, match="can't be read"):
         Follows.of(carrying.config.replace(b"alone", b"along"), carrying.weights, 1.0)
+
+
+class TestUnmet:
+    """Items that came after an adapter, or that nobody it learned of liked."""
+
+    PERSON = Profile(likes=["t00", "t02"])
+    NEW = ("t05", "t11", "t17", "t23", "t29")
+
+    @pytest.fixture
+    def plain(self, encoder):
+        words = ("River", "Hill", "Cave", "Cloud", "Lantern", "Window")
+        items = [Item(f"t{row:02d}", f"{words[row % 6]} Tea {'ABCDE'[row // 6]}") for row in range(30)]
+        return Recommender.build(Catalogue(items, kind="tea"), encoder=encoder, language_model=None)
+
+    @pytest.fixture
+    def made(self, plain):
+        """From weights and what was met to a recommender with an adapter that turns at random."""
+        size = plain.encoder.dimension
+        rng = np.random.default_rng(0)
+        tensors = {
+            "weight": rng.normal(0, 0.2, (size, size)).astype(np.float32),
+            "bias": np.zeros(size, np.float32),
+            "after": rng.normal(0, 1, (size, size)).astype(np.float32),
+            "places": np.zeros(10, np.float32),
+        }
+        config = json.dumps({"head": True, "after": True}).encode()
+        documents = dict(zip(plain.catalogue.ids, plain.index.documents, strict=True))
+
+        def adapted(shares, unmet=()):
+            adapter = lora.Adapter(save(tensors), config, plain.encoder.hash).balanced(Balance(shares))
+            return plain.adapted(adapter.having_met(key(text) for id_, text in documents.items() if id_ not in unmet))
+
+        return adapted
+
+    def test_among_themselves_they_stand_as_if_nothing_followed(self, made):
+        strong, none = made(Shares(4.0, 0.0, 0.5), self.NEW), made(Shares())
+        ours, theirs = (one.recommend(self.PERSON, k=5, candidates=self.NEW) for one in (strong, none))
+        assert [item.id for item in ours] == [item.id for item in theirs]
+        assert [item.id for item in made(Shares(4.0, 0.0, 0.5)).recommend(self.PERSON, k=5, candidates=self.NEW)] != [
+            item.id for item in theirs
+        ]
+
+    def test_the_others_keep_their_scores_and_parts_add_up(self, made):
+        whole, parted = made(Shares(4.0, 0.0, 0.5)), made(Shares(4.0, 0.0, 0.5), self.NEW)
+        rows = np.array([row for row in range(30) if f"t{row:02d}" not in self.NEW])
+        assert parted.score(self.PERSON)[rows] == pytest.approx(whole.score(self.PERSON)[rows])
+        for item in parted.recommend(self.PERSON, k=28):
+            assert sum(part.contribution for part in item.parts.values()) == pytest.approx(item.score, abs=1e-6)
+
+    def test_an_adapter_that_says_nothing_of_what_it_met_is_taken_to_have_met_all(self, plain):
+        follows = Follows.of(b"{}", b"", 1.0)
+        assert follows.met is None
+        assert follows.knows(plain.index.documents).all()
+        with pytest.raises(AdapterError, match="can't be read"):
+            Follows.of(b'{"met": "!"}', b"", 1.0)
