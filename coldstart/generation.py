@@ -184,8 +184,13 @@ class LanguageModel:
 
         Arguments as for :meth:`likelihoods`; the tokens are those of :meth:`tokenize`.
         """
+        return self.told(prompt, self.tokenize(prompt, continuations), progress=progress)
+
+    def told(
+        self, prompt: str, rows: Sequence[Sequence[int]], *, progress: Progress | None = None
+    ) -> list[NDArray[np.float64]]:
+        """Return what :meth:`log_probabilities` does of rows of tokens, which may be empty."""
         prefix = self._read(self._prompt_ids(prompt))
-        rows = self.tokenize(prompt, continuations)
         found = [np.zeros(len(row)) for row in rows]
         for batch in self._batches([len(row) for row in rows]):
             kept = [row for row in batch if rows[row]]
@@ -298,9 +303,7 @@ class LanguageModel:
         def look(
             rows: Sequence[Tokens], firsts: Sequence[int], asked: Sequence[NDArray[np.int32]]
         ) -> list[NDArray[np.float64]]:
-            found = self.next_log_probabilities(prompt, rows, firsts)
-            places = np.repeat(np.arange(len(asked)), [len(each) for each in asked])
-            picked = found[places, np.concatenate(asked).astype(np.int64)].double().cpu().numpy()
+            picked = self._reader.chosen(self._read(self._prompt_ids(prompt)), rows, firsts, asked)
             return np.split(picked, np.cumsum([len(each) for each in asked])[:-1])
 
         return look

@@ -78,11 +78,19 @@ class Reader(Protocol):
         """
         ...
 
+    def chosen(self, prefix: Prefix, rows: Rows, firsts: Sequence[int], asked: Asked) -> NDArray[np.float64]:
+        """Return the same of some tokens after each beginning, one after the other. Shape: ``(tokens asked,)``."""
+        ...
+
 
 def reader_of(model: Any, *, half: bool = False) -> Reader:
     """Return the fastest reader of a model of transformers; in half precision where that can be chosen, if asked."""
     llama = Llama.of(model, half=half)
     return Whole(model) if llama is None else Packed(llama)
+
+
+Asked = Sequence["NDArray[np.int32]"]
+"""For each beginning, tokens; a batch's beginnings stand row by row, the shortest first."""
 
 
 class Packed:
@@ -162,19 +170,30 @@ class Packed:
 
     def next_log_probabilities(self, prefix: Prefix, rows: Rows, firsts: Sequence[int] | None = None) -> Tensor:
         """Return the log-probability of every token after each beginning. Shape: ``(beginnings, vocabulary)``."""
-        if firsts is None:
-            states = self._ends([(prefix, rows)])
-        else:
-            wanted, at = [], 1  # the prompt's state stands before those of the rows' tokens
-            for row, first in zip(rows, firsts, strict=True):
-                wanted += [0] * (first == 0) + [at + place for place in range(max(first - 1, 0), len(row))]
-                at += len(row)
-            inner = torch.tensor([place - 1 for place in wanted if place], dtype=torch.long)
-            states = prefix.state.expand(len(wanted), -1).clone()
-            if len(inner):
-                read = self._llama.states([Group(prefix.past, [row for row in rows if row])], inner)
-                states[[place > 0 for place in wanted]] = read
+        states = self._ends([(prefix, rows)]) if firsts is None else self._beginnings(prefix, rows, firsts)
         return torch.log_softmax(states @ self._llama.head.T, -1)
+
+    def chosen(self, prefix: Prefix, rows: Rows, firsts: Sequence[int], asked: Asked) -> NDArray[np.float64]:
+        """Return how likely some tokens are after each beginning, one after the other. Shape: ``(tokens asked,)``."""
+        states, counts = self._beginnings(prefix, rows, firsts), [len(each) for each in asked]
+        places = torch.from_numpy(np.repeat(np.arange(len(asked)), counts)).to(states.device)
+        logits = self._llama.logits(states[places], self._tokens(np.concatenate(asked).tolist()))
+        likeliest = states.new_full((len(asked),), -torch.inf).scatter_reduce_(0, places, logits, "amax")
+        found = logits.double() - self._llama.normalisers(states, likeliest).double()[places]
+        return found.cpu().numpy()
+
+    def _beginnings(self, prefix: Prefix, rows: Rows, firsts: Sequence[int]) -> Tensor:
+        """Return what the model makes of each beginning of rows, row by row. Shape: ``(beginnings, width)``."""
+        wanted, at = [], 1  # the prompt's state stands before those of the rows' tokens
+        for row, first in zip(rows, firsts, strict=True):
+            wanted += [0] * (first == 0) + [at + place for place in range(max(first - 1, 0), len(row))]
+            at += len(row)
+        inner = torch.tensor([place - 1 for place in wanted if place], dtype=torch.long)
+        states: Tensor = prefix.state.expand(len(wanted), -1).clone()
+        if len(inner):
+            read = self._llama.states([Group(prefix.past, [row for row in rows if row])], inner)
+            states[[place > 0 for place in wanted]] = read
+        return states
 
     def _ends(self, groups: Sequence[tuple[Prefix, Rows]]) -> Tensor:
         """Return what the model makes of each row's last token: of its prompt's where the row is empty."""
@@ -253,6 +272,12 @@ class Whole:
             last = logits[range(len(places)), [wanted.index(end) for end in ends]]
             found[places] = torch.log_softmax(last, -1)
         return found
+
+    def chosen(self, prefix: Prefix, rows: Rows, firsts: Sequence[int], asked: Asked) -> NDArray[np.float64]:
+        """Return how likely some tokens are after each beginning, one after the other. Shape: ``(tokens asked,)``."""
+        found = self.next_log_probabilities(prefix, rows, firsts)
+        places = np.repeat(np.arange(len(asked)), [len(each) for each in asked])
+        return found[places, np.concatenate(asked).astype(np.int64)].double().cpu().numpy()
 
     def _forward(self, prefix: Prefix, rows: Rows, *, after: Sequence[int] | None = None) -> Tensor:
         """Return the logits after tokens of rows that continue a prefix, padded on the right.

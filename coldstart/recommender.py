@@ -1041,7 +1041,7 @@ class Recommender:
         if named:
             rows = (
                 self._namer(self.language_model)
-                .best(query.description, named, eligible, most=NAMING_READS)
+                .best(query.description, named, eligible, most=NAMING_READS, likely=self._likely)
                 .rows[:named]
             )
             if self.index.is_large:
@@ -1099,6 +1099,12 @@ class Recommender:
             refined = None if self._spoken is None else lora.spoken(model, self._spoken)
             self._answering = Language(model, self.catalogue, self.library, refined)
         return self._answering
+
+    @property
+    def _likely(self) -> NDArray[np.float64] | None:
+        """How likely the language model finds each title whoever asks; None where it read a sample of them."""
+        appeal = self.index.appeal
+        return None if appeal is None or self.index.is_large else appeal.total.mean(1)
 
     def _namer(self, model: LanguageModel) -> Generating:
         if self._generating is None:

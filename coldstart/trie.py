@@ -95,6 +95,7 @@ class Trie:
         allowed: NDArray[np.bool_] | None = None,
         most: int | None = None,
         ahead: NDArray[np.float64] | None = None,
+        left: Sequence[NDArray[np.float64]] | None = None,
     ) -> Best:
         """Return the likeliest sequences, best first.
 
@@ -105,9 +106,10 @@ class Trie:
             most: Tokens after which the search stops with what it found; None for no limit.
             ahead: The log-probability that a sequence's last tokens have at most, by their number from 0, falling; None
                 for 0, which is always true. Shape: ``(numbers,)``; further ones are as the last.
+            left: In its place, what each sequence's tokens from each one on have at most. Shape of each: ``(tokens,)``.
         """
         counted = np.cumsum(np.r_[0, np.ones(len(self), np.int64) if allowed is None else allowed])
-        search = _Search(self, counted, k, np.zeros(1) if ahead is None else ahead)
+        search = _Search(self, counted, k, np.zeros(1) if ahead is None else ahead, left)
         while batch := search.taken():
             search.go_on(batch, look)
             if most is not None and search.read >= most:
@@ -138,8 +140,16 @@ _Node = tuple[float, float, int, int, int]
 
 
 class _Search:
-    def __init__(self, trie: Trie, counted: NDArray[np.int64], k: int, ahead: NDArray[np.float64]) -> None:
+    def __init__(
+        self,
+        trie: Trie,
+        counted: NDArray[np.int64],
+        k: int,
+        ahead: NDArray[np.float64],
+        left: Sequence[NDArray[np.float64]] | None,
+    ) -> None:
         self._trie, self._counted, self._k, self._ahead = trie, counted, k, ahead
+        self._left = None if left is None else np.concatenate([[*each, 0.0] for each in left])
         self._open: list[_Node] = [(0.0, 0.0, 0, len(trie), 0)] if counted[-1] and k > 0 else []
         self._found: list[tuple[float, int]] = []  # the k best so far, the worst first
         self.read = 0
@@ -176,9 +186,13 @@ class _Search:
             self._opened(so_far + next(told), begins, len(row) + 1)
 
     def _opened(self, totals: NDArray[np.float64], begins: NDArray[np.int64], depth: int) -> None:
-        left = self._trie.lengths[begins[0] : begins[-1]]
-        left = np.minimum.reduceat(left, begins[:-1] - begins[0]) - depth
-        bounds = totals + self._ahead[np.minimum(left, len(self._ahead) - 1)]
+        rows = slice(int(begins[0]), int(begins[-1]))
+        if self._left is None:
+            left = np.minimum.reduceat(self._trie.lengths[rows], begins[:-1] - begins[0]) - depth
+            bounds = totals + self._ahead[np.minimum(left, len(self._ahead) - 1)]
+        else:  # one number more a sequence than it has tokens
+            places = self._trie._flat[1][rows] + np.arange(rows.start, rows.stop) + depth
+            bounds = totals + np.maximum.reduceat(self._left[places], begins[:-1] - begins[0])
         there = (np.diff(self._counted[begins]) > 0) & (bounds > self._bar)
         for place in np.flatnonzero(there).tolist():
             first, last = int(begins[place]), int(begins[place + 1])

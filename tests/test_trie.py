@@ -108,3 +108,24 @@ def test_nothing_is_found_where_nothing_is_sought():
     ):
         assert found.certain
         assert not len(found.places)
+
+
+@given(sequences, st.integers(1, 12), st.integers(0, 99), st.floats(0.0, 3.0))
+@settings(max_examples=60)
+def test_bounds_that_hold_of_each_end_change_nothing_but_how_much_is_looked_at(rows, k, seed, slack):
+    trie, after = Trie.of(rows), chances(seed)
+    told = [np.array([after(row[:at])[row[at]] for at in range(len(row))]) for row in trie.sequences]
+    left = [np.minimum(np.cumsum(each[::-1])[::-1] + slack, 0.0) for each in told]
+    found, plain = trie.best(looking(after)[0], k, left=left), trie.best(looking(after)[0], k)
+    assert found.certain
+    assert found.totals == pytest.approx(plain.totals)
+    assert found.read <= plain.read
+
+
+def test_tight_bounds_look_at_little_else_than_the_best(monkeypatch):
+    monkeypatch.setattr("coldstart.trie.TOGETHER", 1)
+    rows = [(a, b, c, d, END) for a in range(WORDS) for b in range(WORDS) for c in range(WORDS) for d in range(3)]
+    trie, after = Trie.of(rows), chances(1)
+    told = [np.array([after(row[:at])[row[at]] for at in range(len(row))]) for row in trie.sequences]
+    left = [np.cumsum(each[::-1])[::-1] for each in told]
+    assert trie.best(looking(after)[0], 3, left=left).read < trie.best(looking(after)[0], 3).read / 2

@@ -9,6 +9,7 @@ from coldstart.catalogue import Catalogue
 from coldstart.entities import Item
 from coldstart.generation import LanguageModel
 from coldstart.prompting import Library
+from coldstart.scoring import generating as module
 from coldstart.scoring.generating import TRUSTED, Generating, ahead_of
 
 ITEMS = (
@@ -88,3 +89,37 @@ def test_a_stopped_search_names_items_too(model):
     found = generating(model).best(SOMEONE, 8, np.ones(len(ITEMS), np.bool_), most=120)
     assert not found.certain
     assert all(np.isfinite(found.totals))
+
+
+@pytest.fixture
+def likely(model):
+    """How likely each title is for nobody."""
+    return generating(model).exhaustive("")
+
+
+def test_where_titles_are_known_for_nobody_the_same_is_named(model, likely):
+    maker, allowed = generating(model), np.array([item.id != "b0" for item in ITEMS])
+    every = np.where(allowed, maker.exhaustive(SOMEONE), np.nan)
+    found = maker.best(SOMEONE, 4, allowed, likely=likely)
+    assert found.certain
+    assert found.totals == pytest.approx(every[found.rows], abs=1e-4)
+    best = np.unique(np.round(every[np.isfinite(every)], 3))[::-1][:4]
+    assert np.unique(np.round(found.totals, 3))[::-1] == pytest.approx(best, abs=2e-3)
+    changed = maker.of(Catalogue(ITEMS[1:], kind="tea"))
+    later = changed.best(SOMEONE, 4, allowed[1:], likely=likely[1:])
+    fresh = generating(model, ITEMS[1:]).best(SOMEONE, 4, allowed[1:], likely=likely[1:])
+    assert later.rows.tolist() == fresh.rows.tolist()
+
+
+def test_only_the_likeliest_are_looked_at_and_those_that_nothing_is_known_of(model, likely, monkeypatch):
+    monkeypatch.setattr(module, "COMMON", 3)
+    monkeypatch.setattr(module, "KIN", 1)
+    everyone, unknown = np.ones(len(ITEMS), np.bool_), [item.id for item in ITEMS].index("c")
+    likely = np.array(likely)
+    likely[unknown] = np.nan
+    found = generating(model).best(SOMEONE, 3, everyone, likely=likely)
+    titled = [row for row in range(len(ITEMS)) if np.isfinite(likely[row])]
+    highest = sorted({round(float(likely[row]), 6) for row in titled})[-2:]
+    named = set(found.rows.tolist())
+    assert unknown in named
+    assert {round(float(likely[row]), 6) for row in named - {unknown}} == set(highest)
