@@ -59,10 +59,10 @@ def draw(growth: Runs, path: Path) -> None:
     lines = {line.get_label(): line for panel in panels.flat for line in panel.get_lines()}
     handles = [lines[name] for name in looks if name in lines]
     figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=9, frameon=False)
-    _save(figure, path, mark=_fingerprint(growth))
+    save(figure, path, mark=fingerprint(growth))
 
 
-def _save(figure: Figure, path: Path, *, mark: str) -> None:
+def save(figure: Figure, path: Path, *, mark: str) -> None:
     """Write a figure in few colours, which makes it a third as large."""
     from PIL import Image, PngImagePlugin
 
@@ -130,11 +130,12 @@ def overtakings(runs: Sequence[Run]) -> list[tuple[int, str]]:
     return [(place, "ours" if leads[place] else runs[place].rival) for place in changed]
 
 
-def is_drawn(growth: Runs, path: Path) -> bool:
-    """Return whether a file is the picture of these numbers; without any, whatever there is will do."""
-    return not growth or (path.exists() and _fingerprint(growth).encode() in path.read_bytes())
+def is_drawn(mark: str, path: Path) -> bool:
+    """Return whether a file is the picture with this mark."""
+    return path.exists() and mark.encode() in path.read_bytes()
 
 
-def _fingerprint(growth: Runs) -> str:
+def fingerprint(growth: Runs) -> str:
+    """Return a mark of the numbers drawn."""
     drawn = [[title, run.found["protocol"], run.found["systems"]] for title, runs in growth.items() for run in runs]
     return hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()

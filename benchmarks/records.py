@@ -33,7 +33,7 @@ class Run(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What it is about: "rankings", "reranking", "growth", "answers", "lessons", "refining", "speed", "service"."""
+        """What it is about: rankings, reranking, growth, answers, lessons, refining, speed, scale or service."""
         if self.found.get("reranked"):
             return "reranking"
         if self.record["benchmark"] == "quality":
@@ -125,7 +125,7 @@ def read(folder: Path) -> dict[str, Runs]:
         raise EvaluationError(f"{folder} is no folder: expected the one that the benchmarks' --out writes to")
     seen: dict[tuple[Any, ...], Run] = {}
     found: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
-    scripts = ("quality", "fewshot", "refining", "speed", "service")
+    scripts = ("quality", "fewshot", "refining", "speed", "scale", "service")
     for run in (run for benchmark in scripts for run in _runs(folder, benchmark)):
         if other := seen.get(run.key):
             raise EvaluationError(f"{other.file} and {run.file} both hold {run.key}: expected one of them; remove one")

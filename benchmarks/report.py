@@ -1,13 +1,13 @@
 """What do the results say? The README's tables, and the picture of a platform as it grows, from the records on disk.
 
-Method: every ``benchmarks/results/{quality,fewshot,refining,speed,service}*.json``, which the scripts' ``--out``
+Method: every ``benchmarks/results/{quality,fewshot,refining,speed,scale,service}*.json``, which the scripts' ``--out``
 wrote, go into the README between two marks: a table for each data set of each benchmark, with its seed, users,
-commit, hardware and files, and ``growth.png`` beside the records. Nothing is measured here; what papers published
-stands in tables of its own. A cell of the growth grid is above its best rival, or below, where the 95 % interval of
-the paired difference excludes 0.
+commit, hardware and files, and ``growth.png`` and ``scale.png`` beside the records. Nothing is measured here; what
+papers published stands in tables of its own. A cell of the growth grid is above its best rival, or below, where the
+95 % interval of the paired difference excludes 0.
 
 Command: ``python benchmarks/report.py [--check] [--results FOLDER] [--readme FILE]``. ``--check`` writes nothing, and
-exits 1 naming the first table that isn't what the results give. The picture needs matplotlib.
+exits 1 naming the first table that isn't what the results give. The pictures need matplotlib.
 """
 
 from __future__ import annotations
@@ -15,18 +15,22 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
+import curves
+import slopes
 from coldstart.errors import ColdstartError, EvaluationError
 from coldstart.evaluation.comparisons import counted, value_of
-from curves import draw, is_drawn
+from curves import is_drawn
 from records import BASELINES, OBSERVED, OURS, Run, Runs, favourites, how_many, read
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-PICTURE = "growth.png"
+PICTURE, SLOPES = "growth.png", "scale.png"
 MARKS = {1: "▲", 0: "=", -1: "▼"}
 
 PUBLISHED: Mapping[tuple[str, str], tuple[str, tuple[str, ...], Mapping[str, tuple[float, ...]]]] = {
@@ -86,6 +90,14 @@ of both, where its gate lets it through. Means over the draws; bold is best.""",
     "speed": """### Speed
 
 Medians; in brackets what the same model does without our code, and the 95th percentile of requests.""",
+    "scale": f"""### A catalogue that grows
+
+Invented wines. Vectors of 384 numbers are searched for the 100 nearest to a text, exactly up to 20,000 items and by
+codes beyond, in a fresh process; NumPy and faiss compare all in memory. Requests are `recommend(k=10)` without the
+language model: ratios are to 1,000 items, measured in turn, and the last column says how much of each list is in the
+one from scoring everything. `benchmarks/scale.py` says how.
+
+![Milliseconds by how many items there are]({{folder}}/{SLOPES})""",
     "service": """### The service
 
 Measured over HTTP beside the load generator, on the same machine, with what we ask of it: `benchmarks/service.py` says
@@ -109,6 +121,7 @@ def blocks(results: Mapping[str, Runs], *, folder: str) -> dict[str, str]:
         "answers": _answered,
         "lessons": _answered,
         "speed": _timed,
+        "scale": _scaled,
         "service": _served,
     }
     found = {}
@@ -235,6 +248,35 @@ def _timed(runs: Sequence[Run]) -> str:
     )
 
 
+def _scaled(runs: Sequence[Run]) -> str:
+    """Return searches, requests and indexing, a table each."""
+    (found,) = (run.found["results"] for run in runs)
+    parts = []
+    if "search" in found:
+        rows = [["search, items", "recall", "ms (95 %)", "NumPy, ms", "faiss flat, ms", "held, MB", "opened in, s"]]
+        for size, told in found["search"].items():
+            times = [f"{told['p50_ms']:.2f} ({told['p95_ms']:.2f})"]
+            times += [f"{told[name]:.2f}" if name in told else "" for name in ("numpy_ms", "faiss_ms")]
+            recall, held, opened = (told[name] for name in ("recall", "resident_mb", "load_s"))
+            rows.append([f"{int(size):,}", f"{recall:.4f}", *times, f"{held:,}", f"{opened:.3f}"])
+        parts.append(_table(rows))
+    if "requests" in found:
+        kinds = list(dict.fromkeys(kind for told in found["requests"].values() for kind in told["kinds"]))
+        rows = [["requests, items", "all, ms (95 %)", "ratio", *(f"{kind}, ms (ratio)" for kind in kinds), "same ten"]]
+        for size, told in found["requests"].items():
+            of_kind = [f"{told['kinds'][kind]['p50_ms']:.1f} ({told['kinds'][kind]['ratio']:.2f})" for kind in kinds]
+            whole = f"{told['p50_ms']:.1f} ({told['p95_ms']:.1f})"
+            rows.append([f"{int(size):,}", whole, f"{told['ratio']:.2f}", *of_kind, f"{told['same_ten']:.3f}"])
+        parts.append(_table(rows))
+    if "index" in found:
+        rows = [["index, items", "built in, s", "peak, MB", "titles read", "tokens an item", "opened in, s"]]
+        for size, told in found["index"].items():
+            names = ("build_s", "peak_mb", "read_by_model", "tokens_an_item", "load_s")
+            rows.append([f"{int(size):,}", *(f"{told[name]:,}" for name in names)])
+        parts.append(_table(rows))
+    return "\n\n".join(parts)
+
+
 def _served(runs: Sequence[Run]) -> str:
     (run,) = runs
     bars: Mapping[str, tuple[str, float]] = run.record["bars"]
@@ -252,7 +294,20 @@ def stale(results: Mapping[str, Runs], folder: Path, readme: Path) -> str:
     parts, (_, inside, _) = blocks(results, folder=_seen_from(readme, folder)), _parted(readme)
     if inside.strip() != "\n\n".join(parts.values()):
         return next((name for name, text in parts.items() if text not in inside), "what no record gives")
-    return "" if is_drawn(results.get("growth", {}), folder / PICTURE) else PICTURE
+    return next((name for name, mark, _ in _pictures(results) if not is_drawn(mark, folder / name)), "")
+
+
+def _pictures(results: Mapping[str, Runs]) -> list[tuple[str, str, Callable[[Path], None]]]:
+    """Return the name and the mark of each picture that the results give, and what draws it to a file."""
+    found: list[tuple[str, str, Callable[[Path], None]]] = []
+    if growth := results.get("growth"):
+        found.append((PICTURE, curves.fingerprint(growth), partial(curves.draw, growth)))
+    measured: dict[str, Any] = {}
+    for run in (run for runs in results.get("scale", {}).values() for run in runs):
+        measured |= run.found["results"]
+    if measured:
+        found.append((SLOPES, slopes.fingerprint(measured), partial(slopes.draw, measured)))
+    return found
 
 
 def _parted(readme: Path) -> tuple[str, str, str]:
@@ -283,8 +338,8 @@ def main() -> int:
         return int(bool(found))
     before, _, after = _parted(given.readme)
     parts = blocks(results, folder=_seen_from(given.readme, given.results)).values()
-    if "growth" in results:
-        draw(results["growth"], given.results / PICTURE)
+    for name, _, draw in _pictures(results):
+        draw(given.results / name)
     given.readme.write_text("\n\n".join([before, *parts, after]), encoding="utf-8")
     return 0
 

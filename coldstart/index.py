@@ -30,7 +30,7 @@ LENGTH_POWER = 0.7
 """Log-probabilities are divided by tokens to this power: 1 favours long familiar phrases, 0 favours short titles."""
 
 _SHRINK_MEAN = 10.0
-_WORTH_KEEPING = 500  # rows whose vectors are kept for the next scorer
+_MANY = 200  # rows that don't take the place of few
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +115,16 @@ class Index:
     def at(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the centred vectors of some rows. Shape: ``(rows, dimension)``.
 
-        Those of the two last arrays of rows are kept, since every scorer asks for them.
+        Those of the last arrays of rows are kept, two of many rows and two of few, since every scorer asks for them.
         """
         if not self.is_large or "centred" in self.__dict__:
             return self.centred[rows]
-        kept: tuple[tuple[Any, NDArray[np.float32]], ...] = self.__dict__.get("_kept", ())
+        name = "_kept_many" if len(rows) > _MANY else "_kept_few"
+        kept: tuple[tuple[Any, NDArray[np.float32]], ...] = self.__dict__.get(name, ())
         found = next((vectors for asked, vectors in kept if asked is rows), None)
         if found is None:
             found = self.search[rows]
-        if len(rows) > _WORTH_KEEPING:
-            self.__dict__["_kept"] = ((rows, found), *(one for one in kept if one[0] is not rows))[:2]
+        self.__dict__[name] = ((rows, found), *(one for one in kept if one[0] is not rows))[:2]
         return found
 
     @cached_property

@@ -195,7 +195,7 @@ class Ranker:
             weights=weights,
             scales=scales,
             allowed=allowed,
-            wanted=wanted,
+            worth=max(4 * wanted, shortlist.WORTH if learned is None else shortlist.WORTH_OBSERVED),
         )
         found = found if also is None else np.union1d(found, also)
         new = found[~np.isin(found, sample, assume_unique=True)]
@@ -489,7 +489,11 @@ class Ranker:
     def warm(self, platform: Platform | None) -> None:
         """Work out what the first request would have to."""
         self._lexical.warm()
+        self._facets.warm()
         _ = self._index.points, self.appeal
+        if self._index.is_large:
+            self._index.search.warm()
+            _ = self._drawn
         if platform is not None or self._index.is_large:
             nobody = np.empty(0, np.int64)
             query = Query(liked=nobody, liked_weights=np.empty(0), disliked=nobody)

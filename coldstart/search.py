@@ -49,7 +49,7 @@ RESCORED = 4000
 """Rows that are compared whole, at most, unless twice as many as are wanted are more."""
 
 AROUND = 3
-"""Cells that are read to look around one item."""
+"""Cells that are read to look around one row."""
 
 _ROWS_A_CELL = 500
 _MOST_CELLS = 2048
@@ -207,23 +207,42 @@ class Search:
             return rows, products
         return np.concatenate([rows, loose]), np.concatenate([products, self._products(loose, query)])
 
-    def around(self, query: Floats, *, allowed: Mask | None = None, cells: int = AROUND) -> tuple[Rows, Floats]:
-        """Return the rows of the cells that promise most, in any order, and their products by code; at once.
+    def warm(self) -> None:
+        """Work out what the first query would have to."""
+        if self.cells is not None:
+            _ = self._loose, self._beside, self._sizes
 
-        Most of what is nearest to an item is there. Without cells, all that are allowed.
+    def around(self, row: int, *, allowed: Mask | None = None) -> tuple[Rows, Floats]:
+        """Return the rows of the cells nearest to a row's own, in any order, and their products with it by code.
+
+        Most of what is nearest to it is there, and no more is read. Without cells, or a code of the row, all that are
+        read to find its nearest.
 
         Args:
-            query: Any length. Shape: ``(dimension,)``.
+            row: Any.
             allowed: Which rows may come back; None for all. Shape: ``(rows,)``.
-            cells: How many are read.
         """
-        if self.cells is None:
-            return self.near(query, 1, allowed=allowed)
-        code = np.asarray(query @ self.cells.basis, np.float32)
-        spread = np.sqrt(np.einsum("ij,j->i", self.cells.variances, code * code))
-        promised = np.einsum("ij,j->i", self.cells.means, code) + 2 * spread
-        best = np.argpartition(-promised, min(cells, len(promised)) - 1)[:cells]
-        return self._scanned(np.sort(best), code, allowed)
+        place = -1 if self.cells is None else int(self._places[row])
+        for segment in self.segments:
+            if 0 <= place < len(segment.codes):
+                cell = int(np.searchsorted(segment.ends, place, side="right"))
+                return self._scanned(self._beside[cell], segment.codes[place], allowed)
+            place -= len(segment.codes)
+        return self.near(self[np.array([row])][0], AROUND, allowed=allowed)
+
+    @cached_property
+    def _beside(self) -> Rows:
+        """The cells nearest to each, itself included, rising. Shape: ``(cells, AROUND)``."""
+        assert self.cells is not None  # noqa: S101 - who has a code has a cell
+        means = self.cells.means
+        apart = np.einsum("ij,ij->i", means, means) - 2 * means @ means.T
+        return np.sort(np.argpartition(apart, AROUND - 1, axis=1)[:, :AROUND], axis=1)
+
+    @cached_property
+    def _sizes(self) -> Rows:
+        """How many codes each cell holds, in all segments. Shape: ``(cells,)``."""
+        found: Rows = np.sum([segment.sizes for segment in self.segments], axis=0)
+        return found
 
     def by_code(self, rows: Rows, queries: Floats) -> Floats:
         """Return what some rows' codes say of their products with queries, or without codes the products themselves.
@@ -291,7 +310,7 @@ class Search:
 
     def _planned(self, k: float, means: Floats, variances: Floats) -> tuple[Rows, NDArray[np.float64]]:
         """Return the cells, those that promise most of the ``k`` nearest first, and the share in the first ones."""
-        sizes = sum(segment.sizes for segment in self.segments)
+        sizes = self._sizes
         spread = np.sqrt(np.maximum(variances, 1e-12))
         low, high = float((means - 6 * spread).min()), float((means + 6 * spread).max())
         expected = np.asarray(sizes, np.float64)

@@ -36,20 +36,25 @@ SAMPLE = 2000
 FEW = 4000
 """Where no more may be recommended, all of them are scored."""
 
-CLOSE = 4000
-"""Rows that are gathered for lying in the direction of the whole request, by their codes."""
+CLOSE = 1500
+"""Rows that are gathered at least for lying in the direction of the whole request, by their codes."""
 
 EACH = 100
 """Rows that are gathered for lying near one liked thing."""
 
-BESIDE = 600
+BESIDE = 1500
 """Rows that are gathered for one other thing: for standing well with anyone, or for shared words or values."""
 
-WORTH = 600
+WORTH = 250
 """Rows that are worth scoring, unless four times as many as are wanted are more."""
 
-_SOUGHT = 200  # with whose nearest the cells that are read are chosen
-_MISSED = 0.01  # the share of them that may lie elsewhere
+WORTH_OBSERVED = 800
+"""The same once something was observed: how others stand with anyone tells less of how they stand with one person."""
+
+SOUGHT, ONE_IN = 200, 500
+"""With how many nearest the cells that are read are chosen: so many, or one in so many of a larger catalogue."""
+
+_MISSED = 0.03  # the share of them that may lie elsewhere
 _LIKES = 6  # so many liked things are looked around one by one, the last ones
 
 
@@ -107,7 +112,7 @@ def gathered(
     weights: Mapping[str, float],
     scales: Mapping[str, tuple[float, float]],
     allowed: NDArray[np.bool_],
-    wanted: int = 0,
+    worth: int = WORTH,
 ) -> Rows:
     """Return the rows that are worth scoring, rising, all of them allowed.
 
@@ -119,7 +124,7 @@ def gathered(
         weights: Of scorers, for this request.
         scales: The mean and the standard deviation of each scorer's scores over the catalogue, if it gives any.
         allowed: Which rows may be recommended. Shape: ``(items,)``.
-        wanted: How many the list will hold.
+        worth: How many at most.
     """
     units = {name: weights.get(name, 0.0) / spread for name, (_, spread) in scales.items() if spread > 0}
     finders = [finder for finder in finders if units.get(finder.name)]
@@ -130,24 +135,29 @@ def gathered(
         met = allowed[rows]
         rows, scores = (rows, scores) if met.all() else (rows[met], scores[met])
         found.append(_best(rows, scores, BESIDE))
+    near, products = np.empty(0, np.int64), np.empty(0, np.float32)
     if direction is not None:
-        rows, products = index.search.near(direction, _SOUGHT, allowed=allowed, missed=_MISSED)
-        found.append(_best(rows, products, CLOSE))
-        liked = _liked(index, query)[-_LIKES:]
-        each = [index.search.around(vector, allowed=allowed) for vector in liked] if len(liked) > 1 else []
-        found.extend(_best(near, close, EACH) for near, close in each)
-    rows = _once(found)
-    most = max(WORTH, 4 * wanted)
-    if len(rows) <= most:
-        return rows
+        sought = max(SOUGHT, len(allowed) // ONE_IN)
+        near, products = index.search.near(direction, sought, allowed=allowed, missed=_MISSED)
+        best = _places(products, max(CLOSE, 3 * sought))
+        near, products = near[best], products[best]
+        if len(query.liked) > 1:
+            each = [index.search.around(row, allowed=allowed) for row in query.liked[-_LIKES:].tolist()]
+            found.extend(_best(rows, close, EACH) for rows, close in each)
+    others = _once(found)
+    others = others[~np.isin(others, near, kind="table")]
+    rows = np.concatenate([near, others])
+    if len(rows) <= worth:
+        return np.sort(rows)
     total = np.zeros(len(rows))
     if direction is not None:
-        total += index.search.by_code(rows, direction[None])[:, 0]
+        total[: len(near)] = products
+        total[len(near) :] = index.search.by_code(others, direction[None])[:, 0]
     for finder in finders:
         mean, spread = scales[finder.name]
         scores = finder.score(rows)
         total += weights[finder.name] * soft((np.where(np.isfinite(scores), scores, mean) - mean) / spread)
-    return np.sort(_best(rows, total, most))
+    return np.sort(_best(rows, total, worth))
 
 
 def _direction(
@@ -183,6 +193,11 @@ def _once(found: Sequence[Rows]) -> Rows:
 
 
 def _best(rows: Rows, values: NDArray[np.floating], count: int) -> Rows:
-    if len(rows) <= count:
-        return rows
-    return rows[np.argpartition(-values, count - 1)[:count]]
+    return rows[_places(values, count)]
+
+
+def _places(values: NDArray[np.floating], count: int) -> Rows:
+    """Return the places of the largest values, in any order; all if there are no more."""
+    if len(values) <= count:
+        return np.arange(len(values))
+    return np.argpartition(-values, count - 1)[:count]

@@ -118,6 +118,40 @@ def test_rows_come_and_go_without_coding_the_others_anew(search, vectors, querie
     assert len(again.arrays()["codes"]) == len(again)
 
 
+def test_codes_of_any_rows_tell_nearly_their_products(search, vectors, queries):
+    random = np.random.default_rng(3)
+    rows = random.permutation(ROWS)[:300]
+    told = search.by_code(rows, queries[:3])
+    np.testing.assert_allclose(told, search[rows] @ queries[:3].T, atol=0.05)
+    small = Search.over(vectors[:400], vectors[:400].mean(0), exact=500)
+    np.testing.assert_allclose(
+        small.by_code(rows[:9] % 400, queries[:3]), small[rows[:9] % 400] @ queries[:3].T, atol=1e-5
+    )
+    kept, new = np.arange(0, ROWS, 2), clouds(50, seed=9)
+    now = np.concatenate([vectors[kept], new])
+    moved = search.moved(now, search.mean, np.concatenate([kept, np.full(50, -1)]), fold=100)
+    some = np.arange(len(kept) - 20, len(now))
+    np.testing.assert_allclose(moved.by_code(some, queries[:3]), moved[some] @ queries[:3].T, atol=0.05)
+
+
+def test_around_a_row_most_of_its_nearest_are_read_and_few_others(search):
+    for row in (0, 17, 4321):
+        rows, products = search.around(row)
+        nearest = exactly(search, search[np.array([row])][0], 20)
+        assert row in rows
+        assert len(rows) < ROWS / 2
+        assert np.isin(nearest, rows).mean() >= 0.6
+        np.testing.assert_allclose(products, search[rows] @ search[np.array([row])][0], atol=0.1)
+    allowed = np.arange(ROWS) % 2 == 0
+    assert allowed[search.around(17, allowed=allowed)[0]].all()
+
+
+def test_a_new_row_is_looked_around_as_well(search, vectors):
+    now = np.concatenate([vectors, clouds(30, seed=9)])
+    moved = search.moved(now, search.mean, np.concatenate([np.arange(ROWS), np.full(30, -1)]), fold=100)
+    assert ROWS + 3 in moved.around(ROWS + 3)[0]
+
+
 def test_what_was_kept_finds_the_same_from_a_file(search, vectors, queries, tmp_path, monkeypatch):
     monkeypatch.setattr(artefact, "MAPPED", 1000)
     arrays = dict(search.arrays())

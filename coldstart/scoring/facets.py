@@ -9,8 +9,8 @@ import numpy as np
 
 from coldstart.index import Index
 from coldstart.scoring import Query
-from coldstart.scoring.lexical import summed
 from coldstart.scoring.relevance import cosines
+from coldstart.scoring.sparse import Taken, summed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,6 +43,11 @@ class Faceted:
         moved = self._facets.vectors - self._facets.vectors.mean(0)
         result: NDArray[np.float32] = moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-9)
         return result
+
+    def warm(self) -> None:
+        """Work out what the first request would have to."""
+        if len(self._facets):
+            _ = self._centred, self._by_facet
 
     def weights(self, query: Query) -> NDArray[np.float64]:
         """Return how much each facet is asked for; below zero what dislikes ask for. Shape: ``(facets,)``.
@@ -83,11 +88,19 @@ class Faceted:
             return 1.0
         text = query.texts["text"]
         vector = query.said[text]
-        closest = max(float(self._plainly(query, text, rows).max()) for rows in parts if len(rows))
+        closest = max(self._closest(query, text, rows) for rows in parts if len(rows))
         if (self, "closest") not in query.kept:
             query.kept[self, "closest"] = float(np.einsum("ij,j->i", self._facets.vectors, vector).max())
         ahead = query.kept[self, "closest"] - closest
         return float(1.0 / (1.0 + np.exp(-(ahead - NAMED) / BLUR)))
+
+    def _closest(self, query: Query, text: str, rows: NDArray[np.int64]) -> float:
+        """Return the largest cosine of a text with rows; of the rows that were just asked for it is known."""
+        asked, found = query.kept.get((self, "rows"), (None, 0.0))
+        if asked is not rows:
+            found = float(self._plainly(query, text, rows).max())
+            query.kept[self, "rows"] = rows, found
+        return float(found)
 
     def _plainly(self, query: Query, text: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the cosines of a text with rows, nothing being centred. Shape: ``(rows,)``."""
@@ -110,7 +123,7 @@ class Faceted:
             return np.full(len(rows), np.nan)
         table = self._facets.table
         if 2 * len(rows) <= table.shape[0]:
-            return np.asarray(table[rows] @ weights, np.float64)
+            return np.asarray(self._taken(rows) @ weights, np.float64)
         return np.asarray(table @ weights, np.float64)[rows]
 
     def sharing(self, query: Query) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -127,6 +140,10 @@ class Faceted:
         order = np.argsort(sizes, kind="stable")
         rare = asked[order[np.cumsum(sizes[order]) <= _HELD]]
         return summed(table, rare, weights[rare])
+
+    @cached_property
+    def _taken(self) -> Taken:
+        return Taken(self._facets.table)
 
     @cached_property
     def _by_facet(self) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from coldstart.scoring import Query
+from coldstart.scoring.sparse import Taken, summed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,6 +86,10 @@ class Lexical:
         return rarity.astype(np.float32), _unit(counts, rarity.astype(np.float32))
 
     @cached_property
+    def _taken(self) -> Taken:
+        return Taken(self._weighed[1])
+
+    @cached_property
     def _by_word(self) -> Any:
         """The items' vectors of words, a column beside a column."""
         return self._weighed[1].tocsc()
@@ -112,7 +117,7 @@ class Lexical:
             return np.full(len(rows), np.nan)
         places, matrix = np.flatnonzero(wanted), self._weighed[1]
         if _MANY_TIMES * len(rows) < matrix.shape[0]:
-            few: NDArray[np.float64] = np.sqrt(np.maximum(np.asarray(matrix[rows] @ wanted).ravel(), 0.0))
+            few: NDArray[np.float64] = np.sqrt(np.maximum(self._taken(rows) @ wanted, 0.0))
             return few
         shared = np.zeros(matrix.shape[0])
         if len(places) <= _FEW_WORDS:
@@ -154,31 +159,6 @@ class Lexical:
         if len(query.liked):
             wanted += np.asarray(query.liked_weights @ self._weighed[1][query.liked]).ravel()
         return wanted if wanted.any() else None
-
-
-def summed(
-    by_column: Any, columns: NDArray[np.int64], weights: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the rows that have anything in some columns, rising, and the weighted sum of that.
-
-    The other rows cost nothing.
-
-    Args:
-        by_column: A SciPy CSC matrix, each column's rows rising.
-        columns: Which of them. Shape: ``(columns,)``.
-        weights: Of each. Shape: ``(columns,)``.
-    """
-    held = [slice(by_column.indptr[column], by_column.indptr[column + 1]) for column in columns]
-    if not held:
-        return np.empty(0, np.int64), np.empty(0)
-    places = np.concatenate([by_column.indices[part] for part in held])
-    values = np.concatenate([by_column.data[part] * weight for part, weight in zip(held, weights, strict=True)])
-    order = np.argsort(places, kind="stable")  # runs that rise are merged
-    places = places[order]
-    first = np.flatnonzero(np.diff(places, prepend=-1))
-    if not len(first):
-        return np.empty(0, np.int64), np.empty(0)
-    return places[first].astype(np.int64), np.add.reduceat(values[order].astype(np.float64), first)
 
 
 def _unit(counts: Any, rarity: NDArray[np.float32]) -> Any:

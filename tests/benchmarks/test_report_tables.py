@@ -11,6 +11,7 @@ import pytest
 import curves
 import records
 import report
+import slopes
 from coldstart.catalogue import Catalogue, Interactions
 from coldstart.entities import Interaction, Item, Profile
 from coldstart.errors import EvaluationError
@@ -20,7 +21,7 @@ from records import BASELINES, NDCG, OBSERVED, OURS, WORDS, Run, read
 
 TOYS = [f"t{n:02d}" for n in range(24)]
 SEEN, STATED, SHOTS = ("0", "100", "all"), (0, 5), (0, 16)
-FILES = ("quality-toys.json", "fewshot-toys.json", "speed.json", "refining-toys.json", "service.json")
+FILES = ("quality-toys.json", "fewshot-toys.json", "speed.json", "refining-toys.json", "service.json", "scale.json")
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +70,15 @@ def made(toys, leaning):
         "language_model": {"titles_per_s": 40.0, "plain_titles_per_s": 5.0},
         "recommend_ms": {"nothing": {"median": 2.0, "p95": 3.0, "requests": 9}},
     }
+    searched = {"recall": 0.9987, "p50_ms": 1.25, "p95_ms": 2.5, "numpy_ms": 9.0, "copied_ms": 3.0}
+    asked = {"p50_ms": 12.0, "p95_ms": 20.0, "ratio": 1.5}
+    scale = {
+        "search": {"1000": {**searched, "resident_mb": 1100, "load_s": 0.01}},
+        "requests": {"1000": {**asked, "kinds": {"likes": {**asked, "p50_ms": 1.44}}, "same_ten": 0.98}},
+        "index": {
+            "100": {"build_s": 9.5, "peak_mb": 2100, "read_by_model": 100, "tokens_an_item": 30.5, "load_s": 0.25}
+        },
+    }
     both = [leaning(place / 3, name) for place, name in enumerate(OURS)]
     refined = {**run(toys, "new-item", both, measures=[NDCG]).to_json(), "refinement": "not promoted after 9 pairs"}
     trainers = {"ours": (350.0, 4.0), "SentenceTransformerTrainer": (200.0, 4.1)}
@@ -85,6 +95,7 @@ def made(toys, leaning):
         FILES[3]: {"benchmark": "refining", "runs": [refined], "rate": rate, **about},
         FILES[4]: {"benchmark": "service", "bars": {"p50, ms": ["<=", 20.0], "a second": [">=", 80.0]}, **about,
                    "results": {"p50, ms": 12.34, "a second": 79.0, "rounds": 100}},
+        FILES[5]: {"benchmark": "scale", "results": scale, **about},
     }  # fmt: skip
 
 
@@ -146,6 +157,7 @@ class TestRecords:
             "growth": {"toys, seed 0": len(SEEN) * len(STATED)},
             "refining": {"toys, seed 0": 1},
             "speed": {"speed.json, seed 0": 1},
+            "scale": {"scale.json, seed 0": 1},
             "service": {"service.json, seed 0": 1},
         }
 
@@ -273,7 +285,7 @@ class TestTables:
                 line = block.splitlines()[0]
                 for said in ("seed 0", "commit 0123456,", cpu, ".json](results/"):
                     assert said in line
-                assert "users" in line or "speed" in name or "service" in name
+                assert "users" in line or any(word in name for word in ("speed", "scale", "service"))
 
     def test_what_a_service_misses_of_what_is_asked_is_said(self, blocks):
         found = rows(blocks["service, service.json, seed 0"])
@@ -309,6 +321,12 @@ class TestTables:
             **{f"{name} (published)": [f"{value:.3f}" for value in values] for name, values in systems.items()},
         }
 
+    def test_growth_has_a_table_for_searches_requests_and_indexing(self, folder):
+        block = report.blocks(read(folder), folder=".")["scale, scale.json, seed 0"]
+        assert rows(block)["1,000"] == ["0.9987", "1.25 (2.50)", "9.00", "", "1,100", "0.010"]
+        assert "| 1,000 | 12.0 (20.0) | 1.50 | 1.4 (1.50) | 0.980 |" in block
+        assert "| 100 | 9.5 | 2,100 | 100 | 30.5 | 0.25 |" in block
+
     def test_nothing_comes_of_no_results(self, tmp_path):
         assert report.blocks(read(tmp_path), folder="") == {}
 
@@ -333,13 +351,21 @@ class TestPicture:
         many = dict.fromkeys(("toys", "more toys", "most toys"), growth["toys, seed 0"])
         curves.draw(many, path)
         assert path.stat().st_size < 150_000
-        assert curves.is_drawn(many, path)
-        assert not curves.is_drawn(growth, path)
+        assert curves.is_drawn(curves.fingerprint(many), path)
+        assert not curves.is_drawn(curves.fingerprint(growth), path)
 
     def test_without_matplotlib_the_error_says_how_to_get_it(self, folder, monkeypatch):
         monkeypatch.setattr(curves, "find_spec", lambda _: None)
         with pytest.raises(EvaluationError, match="coldstart\\[bench\\]"):
             curves.draw(read(folder)["growth"], folder / report.PICTURE)
+
+    def test_growth_of_the_catalogue_is_drawn_and_knows_its_numbers(self, folder):
+        pytest.importorskip("matplotlib")
+        results, path = read(folder)["scale"]["scale.json, seed 0"][0].found["results"], folder / report.SLOPES
+        slopes.draw(results, path)
+        assert path.stat().st_size < 150_000
+        assert curves.is_drawn(slopes.fingerprint(results), path)
+        assert not curves.is_drawn(slopes.fingerprint({**results, "index": {}}), path)
 
 
 class TestCheck:
