@@ -27,6 +27,7 @@ from coldstart.errors import AdapterError
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=15.0, show_default=True)
 @click.option("--passes", type=click.FloatRange(min=0, min_open=True), help="Over the examples, at most: 10 and 3.")
 @click.option("--batch", type=click.IntRange(min=2), help="Pairs of items a step, or questions: 128 and 16.")
+@click.option("--hard", type=click.IntRange(min=0), help="Items close to a step's own, as negatives beside them: 0.")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="The largest learning rate: 5e-4 and 3e-4.")
 @click.option("--rank", type=click.IntRange(min=1), help="Of each weight's change: 16 and 8.")
 @click.option("--search", type=click.IntRange(min=1), help="Try so many settings, each for --minutes; needs Optuna.")
@@ -51,6 +52,7 @@ def refine(
     minutes: float,
     passes: float | None,
     batch: int | None,
+    hard: int | None,
     rate: float | None,
     rank: int | None,
     search: int | None,
@@ -77,6 +79,8 @@ def refine(
 
     if search is not None and model == "language":
         raise AdapterError("--search tries settings of the bi-encoder alone: leave it out, or refine that")
+    if hard and model == "language":
+        raise AdapterError("--hard is of the bi-encoder, which is told items apart: leave it out, or refine that")
     if segment and (model == "language" or users is None):
         raise AdapterError("--segment is of the bi-encoder, and needs --users to know who belongs to it")
     rule = conditions(segment, "--segment") or None
@@ -84,6 +88,7 @@ def refine(
     events = Interactions.read(interactions, encoding=encoding)
     profiles = None if users is None else read_profiles(users, encoding=encoding)
     given: dict[str, Any] = {"minutes": minutes, "passes": passes, "batch": batch, "rate": rate, "seed": seed}
+    given["hard"] = hard
     schedule = replace(
         LANGUAGE if model == "language" else Schedule(),
         **{name: value for name, value in given.items() if value is not None},

@@ -103,7 +103,8 @@ def trained(
     key = hashlib.sha256(
         json.dumps([encoder.hash, lesson.hash, asdict(shape), {**asdict(schedule), "minutes": 0}]).encode()
     ).hexdigest()
-    done = train(tower, taught, held_out, index.mean, schedule, checkpoint=checkpoint, key=key, told=told)
+    kept: dict[str, Any] = {"checkpoint": checkpoint, "key": key, "told": told}
+    done = train(tower, taught, held_out, index.mean, schedule, vectors=index.centred, **kept)
     tower.restore()
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)

@@ -21,6 +21,8 @@ class Schedule:
             whichever ends first.
         temperature: By which cosines are divided.
         every: After how many steps what was held out is asked.
+        hard: How many items, each among those that the index holds closest to an anchor, stand beside a step's own as
+            further negatives.
         patience: How many times in a row that may be no better than before.
         seed: Of the order of pairs and of the adapter's beginning.
     """
@@ -31,12 +33,13 @@ class Schedule:
     rate: float = 5e-4
     temperature: float = 0.07
     every: int = 20
+    hard: int = 0
     patience: int = 4
     seed: int = 0
 
     def __post_init__(self) -> None:
         numbers = (self.minutes, self.passes, self.batch, self.rate, self.temperature, self.every, self.patience)
-        if not all(number > 0 for number in numbers) or self.batch < 2:
+        if not all(number > 0 for number in numbers) or self.batch < 2 or self.hard < 0:
             raise AdapterError(f"{self}: expected numbers above 0, and at least 2 pairs a batch")
 
     def steps(self, pairs: int) -> int:

@@ -110,7 +110,9 @@ def trained(encoder, schedule, *, checkpoint=None, told_=None, shape=None):
     texts = documents()
     tower = Tower(model, np.arange(30), texts, learning=0, prompt=None)
     mean = encoder.encode(texts).mean(0)
-    done = train(tower, found.taught, found.held_out, mean, schedule, checkpoint=checkpoint, key="these", told=told_)
+    vectors = encoder.encode(texts) - mean
+    kept = {"checkpoint": checkpoint, "key": "these", "told": told_, "vectors": vectors}
+    done = train(tower, found.taught, found.held_out, mean, schedule, **kept)
     return model, wrapped, done
 
 
@@ -151,6 +153,43 @@ def test_the_loss_is_the_corrected_cross_entropy_of_a_batch():
         }
         expected.append(np.log(sum(np.exp(list(terms.values())))) - terms[positive])
     assert float(found) == pytest.approx(np.mean(expected), abs=1e-5)
+
+
+def test_hard_negatives_stand_beside_the_batch_and_what_is_liked_never_does():
+    import torch
+
+    from coldstart.refining.training import Loss, _hard
+
+    rng = np.random.default_rng(3)
+    table = torch.from_numpy(rng.normal(size=(8, 4))).float()
+    loss = Loss(np.zeros(4, np.float32), np.ones(8), [{0, 1, 5}], temperature=0.5)
+    pairs = (np.array([0]), np.array([1]), np.array([0]))
+
+    def value(*hard):
+        return float(loss(lambda rows: table[torch.from_numpy(rows)], *pairs, np.array(hard, np.int64)))
+
+    vectors = torch.nn.functional.normalize(table, dim=1)
+    logits = (vectors[0] @ vectors.T) / 0.5
+    assert value(6) == pytest.approx(float(torch.logsumexp(logits[[1, 6]], 0) - logits[1]), abs=1e-5)
+    assert value(5) == value() == pytest.approx(0.0, abs=1e-6)  # 5 is liked
+    items = np.linspace(0, 1, 40)[:, None].astype(np.float32) * np.array([[1.0, 0.0]], np.float32)
+    items[:, 1] = np.sqrt(1.0 - items[:, 0] ** 2)
+    anchors = np.array([10, 30, 45])  # the last one is a text
+    drawn = {
+        tuple(_hard((anchors, anchors, np.zeros(3, int)), items, np.arange(0, 40, 2), [{12, 8}], 8, rng).tolist())
+        for rng in map(np.random.default_rng, range(5))
+    }
+    assert all(len(each) == 2 for each in drawn)
+    assert len(drawn) > 1
+    assert not {item for each in drawn for item in each} & {12, 8, *range(1, 40, 2)}
+
+
+@pytest.mark.slow
+def test_hard_negatives_are_learned_from_and_the_same_each_time(encoder):
+    plain, hard, again = (trained(encoder, replace(QUICK, hard=count))[2] for count in (0, 8, 8))
+    assert hard.losses == pytest.approx(again.losses, abs=1e-5)
+    assert hard.losses[0] > plain.losses[0]
+    assert min(hard.checks) < hard.checks[0]
 
 
 @pytest.mark.slow
@@ -233,7 +272,7 @@ def test_time_ends_it(encoder):
     assert done.steps <= 1
 
 
-@pytest.mark.parametrize("wrong", [{"minutes": 0}, {"batch": 1}, {"rate": -1.0}, {"temperature": 0}])
+@pytest.mark.parametrize("wrong", [{"minutes": 0}, {"batch": 1}, {"rate": -1.0}, {"temperature": 0}, {"hard": -1}])
 def test_a_schedule_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(AdapterError, match="expected numbers above 0"):
         Schedule(**wrong)
