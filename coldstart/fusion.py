@@ -23,6 +23,7 @@ DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
         "disliked": 0.3,
         "lexical": 0.6,
         "language": 0.1,
+        "listwise": 0.0,
         "borrowed": 0.5,
         "neighbours": 0.0,
         "linear": 0.0,

@@ -51,6 +51,7 @@ from coldstart.scoring import Query
 from coldstart.scoring.following import Follows
 from coldstart.scoring.generating import Generating
 from coldstart.scoring.language import Language
+from coldstart.scoring.listwise import Listwise
 from coldstart.scoring.naming import Naming
 
 if TYPE_CHECKING:
@@ -1050,10 +1051,14 @@ class Recommender:
         of = len(scores.rows)
         if size < most:
             yield found(scores, reason or f"the language model has read none of {of} candidates yet")
+        compares = self.weights[Listwise.name] > 0
         for raw in self._rereading(self.language_model).slices(query, scores.rows, size=size):
             read = int(np.isfinite(raw).sum())
-            short = f"the language model has read {read} of {of} candidates" if read < of else ""
+            short = f"the language model has read {read} of {of} candidates" if read < of or compares else ""
             yield found(scores.joined(Naming.name, raw), reason or short)
+        if compares:
+            picked = Listwise(self.language_model, self.catalogue, self.library).picked(query.description, scores.rows)
+            yield found(scores.joined(Naming.name, raw).joined(Listwise.name, picked.scores), reason)
 
     def explained(
         self, found: Sequence[Recommendation], profile: Profile, *, context: Context | None = None

@@ -101,6 +101,7 @@ PURPOSES: Mapping[str, Mapping[str, Variable]] = MappingProxyType(
         "appeal-neutral": _KIND,
         "appeal-item": _ITEM,
         "naming": {**_KIND, "description": _DESCRIPTION},
+        "listwise": {**_KIND, "description": _DESCRIPTION},
         "question": {
             **_KIND,
             "description": _DESCRIPTION,
@@ -113,12 +114,13 @@ PURPOSES: Mapping[str, Mapping[str, Variable]] = MappingProxyType(
 ``user`` and ``item`` describe, and ``facet`` names one value that items share; ``appeal`` opens a list of the best and
 ``appeal-neutral`` opens nothing; ``appeal-asked`` does so in a chat, with the user's turn in ``text`` and the beginning
 of the answer in ``candidate``; ``appeal-item`` is how an item is written after them; ``naming`` opens a list of what
-the user loves; ``question`` asks for yes or no, with the user in ``text`` (which all candidates share) and the item in
-``candidate``. Texts of ``user``, ``item``, ``facet`` and ``appeal-item`` come out on one line with single spaces; all
-others keep their spaces and line breaks.
+the user loves; ``listwise`` asks which of a list they would like best, with what comes before the list in ``text`` and
+what comes after it in ``candidate``; ``question`` asks for yes or no, with the user in ``text`` (which all candidates
+share) and the item in ``candidate``. Texts of ``user``, ``item``, ``facet`` and ``appeal-item`` come out on one line
+with single spaces; all others keep their spaces and line breaks.
 """
 
-_IN_TWO_PARTS = {"question", "appeal-asked"}
+_IN_TWO_PARTS = {"question", "appeal-asked", "listwise"}
 
 _NODES = (
     *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.FilterBlock, nodes.Name),
@@ -135,7 +137,8 @@ class Template:
 
     Attributes:
         text: The template; of one in two parts, what all candidates share.
-        candidate: Of a question, what is an item's own; of an asked appeal, the beginning of the answer; else empty.
+        candidate: Of a question, what is an item's own; of an asked appeal, the beginning of the answer; of a list,
+            what comes after it; else empty.
         budget: Most tokens that it renders to; None leaves it to the model.
         source: The file it comes from, "built in: ..." for a shipped one.
 
