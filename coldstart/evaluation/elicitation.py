@@ -8,6 +8,9 @@ by asking away what is easy to find, and nothing that was answered is among what
 An item is liked, disliked or unknown as it is in the first half. A chip is chosen if it is on a larger share of what
 the user liked there than of what all the others like, each like counted. Strategies differ in what they ask; the
 answers are made into a list in one way for all.
+
+Where the platform's interactions are known, weights and what sign-up fields tell are chosen by them first, as a service
+does and as in the other protocols.
 """
 
 from __future__ import annotations
@@ -66,7 +69,7 @@ class Strategy:
 
     Attributes:
         kinds: Of questions.
-        policy: From the run's seed to what decides between them.
+        policy: From a person's seed to what decides between them.
     """
 
     name: str
@@ -74,22 +77,32 @@ class Strategy:
     policy: Callable[[int], Policy]
 
 
+ANY_KIND = ("random, any kind", "entropy, any kind")
+"""Ablations: they ask what ours asks, chips included, and choose by other means."""
+
 STRATEGIES = (
     Strategy("coldstart", ("chips", "items"), lambda _: ExpectedGain()),
     Strategy("popular", ("items",), lambda _: Popular()),
-    Strategy("entropy", ("chips", "items"), lambda _: Entropy()),
-    Strategy("random", ("chips", "items"), Drawn),
+    Strategy("entropy", ("items",), lambda _: Entropy()),
+    Strategy("random", ("items",), Drawn),
+    Strategy(ANY_KIND[0], ("chips", "items"), Drawn),
+    Strategy(ANY_KIND[1], ("chips", "items"), lambda _: Entropy()),
 )
-"""Several options at once, the same number for all: the best question by expected gain and by entropy, a random one,
-and the next most popular items."""
+"""Several options at once, the same number for all.
+
+What is usual is to ask about items (Rashid et al., IUI 2002): the next most popular, those whose answers are the most
+uncertain by what is believed of the person so far, or random ones. All three choose among the items that ours chooses
+among, a catalogue's best known: random ones of a whole catalogue hardly anybody knows."""
 
 SINGLE = (
     Strategy("coldstart", ("chip", "item"), lambda _: ExpectedGain()),
     Strategy("popular", ("item",), lambda _: Popular()),
     Strategy("entropy", ("item",), lambda _: Entropy()),
     Strategy("random", ("item",), Drawn),
+    Strategy(ANY_KIND[0], ("chip", "item"), Drawn),
+    Strategy(ANY_KIND[1], ("chip", "item"), lambda _: Entropy()),
 )
-"""One thing at a time, as surveys of elicitation have it: chips as well as items in ours, items in the others."""
+"""One thing at a time."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -331,17 +344,19 @@ def elicit(
     people = people_of(dataset, max_users=max_users, seed=seed)
     ready = recommender.unlearned()
     if observed:
-        ready.observe(people.training, now=0.0)
+        ready.observe(people.training, profiles=dataset.profiles, now=0.0)
+        ready.weigh()
     values: dict[str, Floats] = {}
     asked: dict[str, dict[str, int]] = {}
     milliseconds: dict[str, Floats] = {}
     for strategy in strategies:
-        onboarding = Onboarding(ready, seed=seed, kinds=strategy.kinds, policy=strategy.policy(seed))
+        onboarding = Onboarding(ready, seed=seed, kinds=strategy.kinds)
         onboarding.warm()
         table = np.zeros((len(people.people), questions + 1))
         kinds: dict[str, int] = {}
         times: list[float] = []
         for place, person in enumerate(people.people):
+            onboarding.policy = strategy.policy(int(generator(seed, "asked", person.user).integers(2**32)))
             for after, dialogue in enumerate(_talk(onboarding, person, people.everyone, questions, kinds, times)):
                 table[place, after:] = _quality(onboarding, dialogue, person, seed)
             if progress is not None:

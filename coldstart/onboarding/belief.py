@@ -204,11 +204,12 @@ class Worth:
         belief: What is believed.
         usual: The chance of a yes on each askable variable before any answer. Shape: ``(askable,)``.
         hidden: Items that won't be shown: those that are liked or disliked already. Shape: ``(items,)``.
-        noise: How much of a variable's variance before any answer is added to an answer as noise.
+        noise: How much of a variable's variance before any answer is added to an answer as noise. Shape:
+            ``(askable,)``.
         faint: How many times that if an item isn't chosen: not to know it says next to nothing.
     """
 
-    def __init__(self, belief: Belief, usual: Floats, hidden: NDArray[np.bool_], *, noise: float, faint: float) -> None:
+    def __init__(self, belief: Belief, usual: Floats, hidden: NDArray[np.bool_], *, noise: Floats, faint: float) -> None:
         self.usual = usual
         mean = np.where(hidden, -np.inf, belief.mean[: belief.items])
         self._inner = belief.columns[belief.askable].astype(np.float64)  # C' among what may be asked

@@ -11,7 +11,7 @@ from coldstart.catalogue import Interactions
 from coldstart.entities import Interaction
 from coldstart.errors import EvaluationError
 from coldstart.evaluation.datasets import Dataset
-from coldstart.evaluation.elicitation import STRATEGIES, elicit, people_of, truth
+from coldstart.evaluation.elicitation import ANY_KIND, STRATEGIES, elicit, people_of, truth
 from coldstart.onboarding import Onboarding
 
 
@@ -61,6 +61,12 @@ def test_all_strategies_begin_with_the_same_list(tasted, recommender, observed):
     assert json.loads(json.dumps(found.to_json()))["users"] == len(found.people.people)
     assert found.summary
     assert len(found.table()) == 1 + len(STRATEGIES)
+
+
+def test_baselines_ask_about_items_and_ablations_about_what_ours_asks():
+    kinds = {one.name: one.kinds for one in STRATEGIES}
+    assert {kinds[name] for name in ("popular", "entropy", "random")} == {("items",)}
+    assert {kinds[name] for name in ANY_KIND} == {kinds["coldstart"]}
 
 
 def test_too_little_to_ask_about_is_refused(catalogue, recommender):

@@ -52,6 +52,27 @@ def test_a_chosen_chip_raises_its_items(onboarding):
     assert moved[green].mean() > moved[black].mean()
 
 
+def test_a_chosen_chip_counts_as_an_answer_and_not_as_words_too(onboarding):
+    before = onboarding.start(Profile(likes=["t01"]))
+    after = onboarding.answered(before, "chips:sort=black|green|white", ["green"])
+    parts = [onboarding.weighed(dialogue)[1].parts for dialogue in (before, after)]
+    assert set(parts[1]) - set(parts[0]) == {"answers"}
+    for name, (raw, _) in parts[0].items():
+        np.testing.assert_array_equal(raw, parts[1][name][0])
+    assert onboarding.profile(after).likes == ("t01", "green teas")
+
+
+def test_what_chips_and_items_are_expected_to_add_counts_as_far_as_it_came_true(onboarding):
+    start = onboarding.start()
+    expected = {question.kind: question.gain for question in onboarding.offered(start)}
+    counts = onboarding._realised()
+    assert counts["items"] < counts["chips"]
+    onboarding_on_hopes = Onboarding(onboarding.recommender)
+    onboarding_on_hopes._realised = lambda: {"chips": 1.0, "items": 1.0}
+    hoped = {question.kind: question.gain for question in onboarding_on_hopes.offered(start)}
+    assert expected == pytest.approx({kind: counts[kind] * gain for kind, gain in hoped.items()})
+
+
 def test_answers_become_a_profile(onboarding):
     dialogue = onboarding.start(Profile(text="for winter", likes=["t01"]))
     dialogue = onboarding.answered(dialogue, "chips:sort=black|green", ["green"])
