@@ -31,7 +31,31 @@ _JOINT = re.compile(
     r"^(?:[\s,.;:!?]|(?:but|and|or)\b)+|(?:[\s,;:]|\b(?:but|and|or|with|that\s+is|that\s+are|is|are))+$", re.IGNORECASE
 )
 
+_UNDECIDED = re.compile(
+    r"""(?:(?:please|just|so|well|hi|hello|i\s*(?:am|['’]m)|i\s+have|i|really|honestly|and)\b[\s,]*)*
+    (?:surprise\s+me | not\s+(?:really\s+|quite\s+|too\s+)?sure(?:\s+yet)? | unsure | no\s+(?:idea|preferences?|clue)
+      | (?:do\s+not|don['’]?t)\s+(?:know|mind|care)(?:\s+yet)? | you\s+(?:choose|pick|decide)
+      | (?:it['’]?s\s+)?up\s+to\s+you | any(?:thing)? | whatever | undecided )
+    (?:\s+(?:please|at\s+all|really|thanks|is\s+fine|will\s+do|goes))*
+    (?:\s*[.,;:!?…]+\s*|\s*$|\s+(?=(?:and|so|but)\b))""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_BRIEF = 200
+
 _MOST = 8
+
+
+def undecided(text: str) -> bool:
+    """Return whether a text leaves the choice to others and says nothing else.
+
+    >>> [undecided(text) for text in ("not sure, surprise me!", "I have no idea", "any red", "surprise me with a red")]
+    [True, True, False, False]
+    """
+    text = text[: _BRIEF + 1].strip()
+    start = 0
+    while start < len(text) <= _BRIEF and (found := _UNDECIDED.match(text, start)) is not None:
+        start = found.end()
+    return 0 < start == len(text)
 
 
 def parted(text: str) -> tuple[str, tuple[str, ...]]:

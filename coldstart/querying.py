@@ -16,7 +16,7 @@ from coldstart.entities import Context, Profile
 from coldstart.errors import ColdstartError, ProfileError, UnknownItem
 from coldstart.index import Index
 from coldstart.learning.meanings import DISLIKE, IGNORE, SHOWN, Meanings
-from coldstart.negation import parted
+from coldstart.negation import parted, undecided
 from coldstart.prompting import Library
 from coldstart.scoring import Query
 from coldstart.wording import LONGEST_MEMBER, READ, READ_MEMBER, plain, shorten, tidy_title
@@ -113,6 +113,8 @@ class Reader:
         past = np.array(list(dict.fromkeys(int(row) for row in past if row not in {*liked, *disliked})), np.int64)
         weight = HISTORY_WEIGHT if liked or liked_phrases else 1.0
         wanted, unwanted = _parted(profile.text)
+        if profile.text and not wanted and not unwanted:
+            more += [f"the text leaves the choice: {_short(profile.text)} is read as nothing said"]
         disliked_phrases = tuple(dict.fromkeys((*disliked_phrases, *unwanted)))
         more += [f"the text says what isn't wanted: {_short(phrase)} is read as a dislike" for phrase in unwanted]
         texts = self._said(replace(profile, text=wanted), context)
@@ -337,7 +339,9 @@ class Reader:
 
 
 def _parted(text: str) -> tuple[str, tuple[str, ...]]:
-    """Return what a text wants and, as phrases, what it doesn't."""
+    """Return what a text wants and, as phrases, what it doesn't; neither for one that leaves the choice."""
+    if undecided(text[:READ]):
+        return "", ()
     wanted, unwanted = parted(text[:READ])
     if not unwanted:
         return text, ()

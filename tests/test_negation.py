@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldstart.negation import parted
+from coldstart.negation import parted, undecided
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,41 @@ def test_what_is_not_wanted_is_told_apart(text, unwanted):
 )
 def test_a_text_that_refuses_nothing_stays_as_it_is(text):
     assert parted(text) == (text, ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "surprise me",
+        "not sure, surprise me",
+        "I have no idea, you choose",
+        "I don't know yet.",
+        "Whatever!",
+        "anything is fine",
+    ],
+)
+def test_who_leaves_the_choice_says_nothing(text):
+    assert undecided(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "any red",
+        "surprise me with a red",
+        "not sure, something dry",
+        "whatever goes with fish",
+        "a sure thing",
+    ],
+)
+def test_who_says_what_they_want_is_heard(text):
+    assert not undecided(text)
+
+
+def test_a_long_text_says_something_and_is_judged_in_time():
+    assert not any(undecided(text * 10_000) for text in ("surprise me, ", "please ", "i ", "so, and "))
 
 
 @given(st.text())

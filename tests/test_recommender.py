@@ -474,3 +474,9 @@ def test_only_what_may_come_back_is_named(recommender):
     few = recommender.catalogue.ids[:6]
     found = recommender.recommend(asked, k=10, language=1, named=10, candidates=few, exclude=few[:1])
     assert {each.id for each in found} == set(few[1:])
+
+
+def test_who_leaves_the_choice_gets_the_list_of_someone_who_said_nothing(recommender):
+    found, nobody = recommender.recommend(Profile(text="not sure, surprise me")), recommender.recommend()
+    assert [one.id for one in found] == [one.id for one in nobody]
+    assert "leaves the choice" in found.notes[0]
