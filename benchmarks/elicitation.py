@@ -2,9 +2,10 @@
 
 Method: the elicitation protocol (see :mod:`coldstart.evaluation.elicitation`): new users answer truthfully from half of
 what they did, and NDCG@10 on the other half is taken after each of five questions. The questions by expected gain stand
-beside what is usual, asking about popular, uncertain and random items, and beside ablations that ask about chips as well,
-as ours do, at random and by entropy; with the interactions of the other users and with none at all; with several options
-to a question, the same number for all strategies, and with one thing at a time. Constants were chosen on seeds 11 to 13.
+beside what is usual, asking about popular, uncertain and random items, and beside ablations that ask about chips as
+well, as ours do, at random and by entropy; with the interactions of the other users and with none at all; with several
+options to a question, the same number for all strategies, and with one thing at a time. Constants were chosen on seeds
+11 to 13.
 
 Command: ``python benchmarks/elicitation.py [--quick] [--only NAME] [--max-users N] [--seed 0] [--out FILE]``.
 ``--quick`` asks 30 users on MovieLens-100K. What is done is kept, by commit, in the cache, and isn't done again after

@@ -209,7 +209,9 @@ class Worth:
         faint: How many times that if an item isn't chosen: not to know it says next to nothing.
     """
 
-    def __init__(self, belief: Belief, usual: Floats, hidden: NDArray[np.bool_], *, noise: Floats, faint: float) -> None:
+    def __init__(
+        self, belief: Belief, usual: Floats, hidden: NDArray[np.bool_], *, noise: Floats, faint: float
+    ) -> None:
         self.usual = usual
         mean = np.where(hidden, -np.inf, belief.mean[: belief.items])
         self._inner = belief.columns[belief.askable].astype(np.float64)  # C' among what may be asked
