@@ -36,6 +36,7 @@ _LONGEST_KIND = 40
 _LONG_TITLE = 100_000
 _SEARCHED = 20_000
 _COMPARED = 400
+_MASKS = 32
 
 
 class Catalogue:
@@ -64,6 +65,7 @@ class Catalogue:
         self._items = _distinct(items, place=lambda row: f"item {row + 1}")
         self._rows = {item.id: row for row, item in enumerate(self._items)}
         self._attributes: dict[str, Attribute] = {}
+        self._masks: dict[tuple[str, bool, bytes], NDArray[np.bool_]] = {}  # which items meet a condition
         self._hashes: dict[str, str] = {}  # of items, by id
 
     @classmethod
@@ -195,12 +197,21 @@ class Catalogue:
             )
         met = np.ones(len(self), dtype=np.bool_)
         for name, condition in where.items():
-            attribute = self._attribute(name)
-            codes, negated = condition_codes(attribute, condition)
-            found = np.zeros(len(self), dtype=np.bool_)
-            found[attribute.rows[codes[attribute.codes]]] = True
-            met &= ~found if negated else found
+            met &= self._met(self._attribute(name), condition)
         return met
+
+    def _met(self, attribute: Attribute, condition: Any) -> NDArray[np.bool_]:
+        """Return which items meet a condition; those that were asked for last are kept. Shape: ``(items,)``."""
+        codes, negated = condition_codes(attribute, condition)
+        key = (attribute.name, negated, codes.tobytes())
+        found = self._masks.get(key)
+        if found is None:
+            found = np.full(len(self), negated)
+            found[attribute.rows[codes[attribute.codes]]] = not negated
+            for oldest in list(self._masks)[: max(0, len(self._masks) - _MASKS + 1)]:
+                self._masks.pop(oldest, None)
+            self._masks[key] = found
+        return found
 
     def _attribute(self, name: str) -> Attribute:
         known = name if name in self.attribute_names else snake_case(name) if isinstance(name, str) else ""
@@ -233,7 +244,7 @@ class Catalogue:
         made = copy.copy(self)
         made._items = tuple(items.values())
         made._rows = dict(zip(items, range(len(items)), strict=True))
-        made._attributes = {}
+        made._attributes, made._masks = {}, {}
         made._hashes = {id_: hashed for id_, hashed in self._hashes.items() if id_ not in changed and id_ in items}
         for name in ("ids", "attribute_names", "hash"):
             made.__dict__.pop(name, None)

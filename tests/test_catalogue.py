@@ -361,6 +361,34 @@ class TestSelect:
     def test_items_that_meet_every_condition_are_selected(self, where, rows):
         assert np.flatnonzero(self.films.select(where)).tolist() == rows
 
+    def test_what_was_selected_is_the_callers_and_asking_again_gives_the_same(self):
+        name = self.films.attribute_names[0]
+        value = next(item.attributes[name] for item in self.films if name in item.attributes)
+        for where in ({name: value}, {name: {"not": value}}):
+            first = self.films.select(where)
+            expected = first.copy()
+            first[:] = ~first
+            np.testing.assert_array_equal(self.films.select(where), expected)
+        assert (self.films.select({name: value}) != self.films.select({name: {"not": value}})).all()
+
+    def test_a_catalogue_of_other_items_selects_anew(self):
+        name = self.films.attribute_names[0]
+        item = next(item for item in self.films if name in item.attributes)
+        where = {name: item.attributes[name]}
+        before = self.films.select(where)
+        after = self.films.with_items([Item("another", "Another", item.attributes)]).select(where)
+        assert len(after) == len(before) + 1
+        assert after[-1]
+
+    def test_conditions_asked_long_ago_are_worked_out_again(self, monkeypatch):
+        monkeypatch.setattr("coldstart.catalogue._MASKS", 2)
+        name = self.films.attribute_names[0]
+        values = [item.attributes[name] for item in self.films if name in item.attributes]
+        found = [self.films.select({name: value}) for value in values]
+        for mask, value in zip(found, values, strict=True):
+            np.testing.assert_array_equal(self.films.select({name: value}), mask)
+        assert len(self.films._masks) <= 2
+
     @pytest.mark.parametrize(
         ("where", "message"),
         [
