@@ -43,7 +43,7 @@ from numpy.typing import NDArray
 
 import coldstart as cs
 from cells import Cells
-from coldstart import search
+from coldstart import artefact, search
 from coldstart.catalogue import Catalogue
 from coldstart.encoding import Encoder
 from coldstart.facets import Facets
@@ -201,6 +201,7 @@ def _opened(store: Store, size: int, folder: Path) -> dict[str, Any]:
     queries = np.load(folder / "queries.npy")
     before, start = resident(), time.perf_counter()
     vectors, mean = store.vectors(size), np.load(folder / "mean.npy")
+    vectors = vectors if vectors.nbytes > artefact.MAPPED else np.array(vectors)  # as an index's are opened
     if (folder / "codes.npy").exists():
         codes = np.load(folder / "codes.npy", mmap_mode="r")
         with np.load(folder / "cells.npz") as cells:
@@ -291,7 +292,7 @@ def _requests(store: Store, size: int) -> dict[str, Any]:
     start, before = time.perf_counter(), resident()
     large = assembled(store, size, encoder)
     built, held = time.perf_counter() - start, resident() - before
-    small = assembled(store, SIZES[0], encoder) if size > SIZES[0] else large
+    small = assembled(store, SIZES[0], encoder)
     people = _people(store, large.catalogue)
     for recommender in (large, small):
         recommender.warm()

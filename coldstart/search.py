@@ -361,17 +361,19 @@ class Search:
         return Segment(codes[order], rows[order].astype(np.int32), np.cumsum(sizes))
 
     def _whole(self, rows: Rows) -> Floats:
-        """Return rows' vectors as they are, copied.
+        """Return rows' vectors as they are, not to be written to; rows of one range lie where they are, in memory.
 
         From a file they are read and not mapped: mapped pages count as memory that is held, and a page's fault costs
         more than a read.
         """
         file = self._file
+        first = int(rows[0]) if len(rows) else 0
+        ranged = len(rows) > 0 and int(rows[-1]) - first + 1 == len(rows) and bool((np.diff(rows) == 1).all())
         if file is None:
-            return self.vectors[rows]
+            return self.vectors[first : first + len(rows)] if ranged else self.vectors[rows]
         size, start = self.vectors.strides[0], self.vectors.offset  # type: ignore[attr-defined]
-        if len(rows) and int(rows[-1]) - int(rows[0]) + 1 == len(rows) and (np.diff(rows) == 1).all():
-            data = os.pread(file, size * len(rows), start + size * int(rows[0]))
+        if ranged:
+            data = os.pread(file, size * len(rows), start + size * first)
         else:
             data = b"".join([os.pread(file, size, place) for place in (rows * size + start).tolist()])
         return np.frombuffer(data, np.float32).reshape(len(rows), self.vectors.shape[1])
