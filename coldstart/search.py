@@ -39,8 +39,8 @@ EXACT = 20_000
 COMPONENTS = 128
 """Principal components in a code, at most: on sentence vectors they hold nine tenths of the variance."""
 
-MISSED = 0.0005
-"""The expected share of the nearest rows that lie in cells which aren't read."""
+MISSED = 1e-5
+"""The expected share of the nearest rows that lie in cells which aren't read: by a model that promises too much."""
 
 DOUBT = 5.0
 """Rows are compared whole whose code is within so many standard deviations of what it leaves out of the best."""
