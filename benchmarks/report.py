@@ -162,14 +162,17 @@ def _ranked(runs: Sequence[Run]) -> str:
 
 
 def _refined(runs: Sequence[Run]) -> str:
-    """Return the rankings, then what came of each run, and how fast it trained."""
+    """Return the rankings, then what came of each run, and how fast it trained, if that was measured."""
     said = [f"- {run.found['protocol']}: {run.found['refinement']}." for run in runs]
-    rate = runs[0].record["rate"]
-    ours, theirs = rate["trainers"].values()
-    said.append(
-        f"- Training on {rate['data']}, {ours['pairs_per_s']:.0f} pairs a second; sentence-transformers' trainer with "
-        f"PEFT, {theirs['pairs_per_s']:.0f}; held-out loss {ours['held_out']:.3f} and {theirs['held_out']:.3f}."
-    )
+    if (rate := runs[0].record["rate"]) is not None:
+        ours, theirs = rate["trainers"].values()
+        apart = "commit" in rate  # measured before the rest
+        of = f" by commit {rate['commit'][:7]} on {rate['cpu']}" if apart else ""
+        said.append(
+            f"- Training on {rate['data']}{of}, {ours['pairs_per_s']:.0f} pairs a second; sentence-transformers' "
+            f"trainer with PEFT, {theirs['pairs_per_s']:.0f}; held-out loss {ours['held_out']:.3f} and "
+            f"{theirs['held_out']:.3f}."
+        )
     return "\n\n".join([_ranked(runs), "\n".join(said)])
 
 

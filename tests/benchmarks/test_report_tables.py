@@ -242,6 +242,13 @@ class TestTables:
         assert "- new-item: not promoted after 9 pairs." in block
         assert "350 pairs a second; sentence-transformers' trainer with PEFT, 200" in block
 
+    def test_a_rate_that_was_left_out_isnt_shown_and_one_measured_apart_says_so(self, folder):
+        (run,) = read(folder)["refining"]["toys, seed 0"]
+        without = report._refined([run._replace(record={**run.record, "rate": None})])
+        assert "pairs a second" not in without
+        apart = {**run.record, "rate": {**run.record["rate"], "commit": "0123456789", "cpu": "Z80"}}
+        assert "toys by commit 0123456 on Z80, 350 pairs" in report._refined([run._replace(record=apart)])
+
     def test_the_growth_grid_has_a_row_for_what_was_seen_and_a_column_for_favourites(self, blocks):
         found = rows(blocks["growth, toys, seed 0"])
         assert found.pop("interactions seen") == ["no favourites", "5 favourites"]
