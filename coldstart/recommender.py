@@ -40,7 +40,7 @@ from coldstart.models import DEFAULT_ENCODER, DEFAULT_LANGUAGE_MODEL
 from coldstart.prompting import Library
 from coldstart.querying import Reader, count
 from coldstart.ranking import Ranker
-from coldstart.reasons import Reasons, Traits
+from coldstart.reasons import Reasons, Scored, Traits
 from coldstart.refining import gate, lora, questions, refinement, registry, searching, segments, watching
 from coldstart.refining.lora import Adapter, Shape
 from coldstart.refining.refinement import Refinement
@@ -1061,21 +1061,41 @@ class Recommender:
             yield found(scores.joined(Naming.name, raw).joined(Listwise.name, picked.scores), reason)
 
     def explained(
-        self, found: Sequence[Recommendation], profile: Profile, *, context: Context | None = None
+        self,
+        found: Sequence[Recommendation],
+        profile: Profile,
+        *,
+        context: Context | None = None,
+        scored: Scored | None = None,
     ) -> tuple[Recommendation, ...]:
         """Return recommendations that were made for someone with their reasons, as :meth:`recommend` gives them.
+
+        Args:
+            found: What was recommended.
+            profile: To whom.
+            context: In which circumstances.
+            scored: What made the list, if it wasn't :meth:`recommend`: from a profile and a context to the scores of
+                the whole catalogue. Causes are then taken away from what it is given.
 
         Raises:
             UnknownItem: An id that the catalogue doesn't hold.
         """
-        if (one := self.answering(profile, context)) is not self:
+        if scored is None and (one := self.answering(profile, context)) is not self:
             return one.explained(found, profile, context=context)
         query, _ = self._reader.read(profile, context, describe=False)
         rows = self._ranker.shortlisted(query, self._reader.eligible(query, profile), self.platform).rows
-        return self._why(profile, context, query, rows).explained(found)
+        return self._why(profile, context, query, rows, scored).explained(found)
 
-    def _why(self, profile: Profile, context: Context | None, query: Query, rows: NDArray[np.int64]) -> Reasons:
+    def _why(
+        self,
+        profile: Profile,
+        context: Context | None,
+        query: Query,
+        rows: NDArray[np.int64],
+        scored: Scored | None = None,
+    ) -> Reasons:
         asked: dict[str, Any] = {"profile": profile, "context": context, "query": query, "rows": rows}
+        asked["scored"] = scored
         return Reasons(self.index, self._reader, self._ranker, self.platform, lambda: self._traits, **asked)
 
     @cached_property

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coldstart.entities import Profile
+from coldstart.entities import Context, Profile, Recommendation
 from coldstart.errors import DialogueError
 from coldstart.learning.companions import NOISE
 from coldstart.onboarding.asking import ExpectedGain, Offer, Policy
 from coldstart.onboarding.belief import Belief, Ground, Observation, Worth
-from coldstart.onboarding.dialogue import Asked, Dialogue, Kind, Option, Question
+from coldstart.onboarding.dialogue import Asked, Choice, Dialogue, Kind, Option, Question, Reply
 from coldstart.onboarding.facets import Chip, Facet, distinct_labels, facets_of
 from coldstart.onboarding.suggestions import Suggestions, suggested
 from coldstart.wording import plural, tidy_title
@@ -390,6 +390,48 @@ class Onboarding:
         fused = self.weighed(dialogue)[1].fused
         return fused if rows is None else fused[rows]
 
+    def explained(self, dialogue: Dialogue, found: Sequence[Recommendation]) -> tuple[Recommendation, ...]:
+        """Return recommendations that a dialogue led to with their reasons, each put to the test on that very ranking.
+
+        To take a chosen chip or item away is to have never asked about it.
+
+        Raises:
+            UnknownItem: An id that the catalogue doesn't hold.
+        """
+        whole = self.profile(dialogue)
+
+        def scored(profile: Profile, context: Context | None) -> Scores:  # noqa: ARG001 -- a dialogue has none
+            return self.weighed(dialogue if profile == whole else self._without(dialogue, profile))[1]
+
+        return self.recommender.explained(found, whole, scored=scored)
+
+    def _without(self, dialogue: Dialogue, left: Profile) -> Dialogue:
+        """Return a dialogue that amounts to what is left of its profile: the rest was never said or asked about."""
+        who = dialogue.profile
+        answers: dict[str, Choice] = {}
+        for asked, value in self._replies(dialogue):
+            if asked.kind == "text":
+                continue  # stands in the text that is left
+            facet = self._facet[asked.attribute] if asked.attribute else None
+            told = {name: facet.phrase.format(name) if facet else name for name in asked.about}
+            said = [name for name in asked.about if _states(value, name)]
+            gone = {name for name in said if told[name] not in (*left.likes, *left.dislikes)}
+            about = tuple(name for name in asked.about if name not in gone)
+            if asked.kind == "pair":
+                if not gone:
+                    answers[asked.id] = value
+                elif value == "both" and about:
+                    answers.setdefault(Asked("item", "", about).id, "like")
+            elif about:
+                kept = tuple(name for name in value if name in about) if isinstance(value, tuple) else value
+                answers.setdefault(replace(asked, about=about).id, kept)
+        profile = replace(
+            left,
+            likes=[like for like in who.likes if like in left.likes],
+            dislikes=[one for one in who.dislikes if one in left.dislikes],
+        )
+        return Dialogue(profile, tuple(Reply(*answer) for answer in answers.items()))
+
     def suggestions(self, dialogue: Dialogue, *, k: int = 20) -> Suggestions:
         """Return the first list for a person: at most ``k`` items on shelves, some of them to explore.
 
@@ -400,6 +442,11 @@ class Onboarding:
         """
         query, scores = self.weighed(dialogue)
         return suggested(self, dialogue, query, scores, k=k)
+
+
+def _states(value: Choice, name: str) -> bool:
+    """Whether an answer makes one of the things it is about a like or a dislike."""
+    return name in value if isinstance(value, tuple) else value in ("yes", "like", "dislike", "both", name)
 
 
 def _one(variable: int, value: float, noise: float) -> Observation:

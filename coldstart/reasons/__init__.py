@@ -37,7 +37,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Rows = NDArray[np.int64]
 
-__all__ = ["LEAST", "Reasons", "Traits", "standing"]
+__all__ = ["LEAST", "Reasons", "Scored", "Traits", "standing"]
+
+Scored = Callable[[Profile, Context | None], Scores]
+"""From who asks, in which circumstances, to what the whole catalogue's rows are given."""
 
 LEAST = 0.1
 """By how many standard deviations an item has to fall for a cause to be told."""
@@ -113,15 +116,18 @@ class Reasons:
         context: The circumstances.
         query: The request as it was read.
         rows: The candidates. Shape: ``(rows,)``.
+        scored: What gives all rows their scores for someone in some circumstances, if the list wasn't made by the
+            ranker alone; None for the ranker.
     """
 
     def __init__(
         self, index: Index, reader: Reader, ranker: Ranker, platform: Platform | None, traits: Callable[[], Traits], *,
-        profile: Profile, context: Context | None, query: Query, rows: Rows,
+        profile: Profile, context: Context | None, query: Query, rows: Rows, scored: Scored | None = None,
     ) -> None:  # fmt: skip
         self._index, self._reader, self._ranker, self._platform = index, reader, ranker, platform
         self._traits_of, self._profile, self._context, self._query, self._all = traits, profile, context, query, rows
         self._rows = rows if len(rows) <= CANDIDATES else np.intersect1d(rows, ranker.sample(CANDIDATES))
+        self._scored = scored
         self._deleted: dict[tuple[str, str], _Deleted] = {}
 
     def explained(self, ranked: Sequence[Recommendation]) -> tuple[Recommendation, ...]:
@@ -155,7 +161,16 @@ class Reasons:
 
     @cached_property
     def _before(self) -> Scores:
+        if self._scored is not None:
+            return self._scored(self._profile, self._context).at(self._rows)
         return self._ranker.score(self._query, self._rows, self._platform)
+
+    def _after(self, cause: Cause) -> Scores:
+        """Return the scores without a cause."""
+        if self._scored is not None:
+            return self._scored(cause.profile, cause.context).at(self._rows)
+        query, _ = self._reader.read(cause.profile, cause.context, describe=False)
+        return self._ranker.score(query, self._rows, self._platform)
 
     @cached_property
     def _traits(self) -> Traits:
@@ -235,8 +250,7 @@ class Reasons:
                 for weight, (_, standardised) in zip(weights, left, strict=True):
                     fused += weight * standardised
             else:
-                query, _ = self._reader.read(cause.profile, cause.context, describe=False)
-                scores = self._ranker.score(query, self._rows, self._platform)
+                scores = self._after(cause)
                 fused = scores.fused
             falls = standing(before.fused) - standing(fused)
             sinks = (falls >= LEAST) & (_places(fused) >= _places(before.fused))

@@ -122,9 +122,7 @@ def _made(
 
 
 def _reasons(asking: Onboarding, dialogue: Dialogue, found: Suggestions) -> dict[str, Any]:
-    listed = [one.recommendation for one in found]
-    explained = asking.recommender.explained(listed, asking.profile(dialogue))
-    return {one.id: why(one) for one in explained}
+    return {one.id: why(one) for one in asking.explained(dialogue, [one.recommendation for one in found])}
 
 
 def _shelves(found: Suggestions, reasons: dict[str, Any]) -> list[m.Shelf]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from coldstart.onboarding import Onboarding
 from coldstart.onboarding.belief import Observation
 from coldstart.onboarding.dialogue import Asked
 from coldstart.prompting import Library
+from coldstart.reasons import standing
 
 
 def talk(onboarding, choose, profile=None):
@@ -181,3 +184,67 @@ def test_without_a_platform_an_answer_that_says_little_moves_little(onboarding):
         for chosen in ([], ["t02", "t03"])
     ]
     assert 0.0 < weights[0] < 0.3 * weights[1]
+
+
+REPLIES = (
+    ("chips:sort=black|green|white", ["green"]),
+    ("items:t01|t02|t03", ["t02"]),
+    ("item:t04", "dislike"),
+    ("pair:t05|t06", "both"),
+    ("text", "smoky"),
+)
+
+
+def told_of(cause):
+    """Return what a question has to be about for an answer to it to make the cause."""
+    return {"green"} if cause.startswith("green") else {cause}
+
+
+@pytest.fixture
+def told(onboarding):
+    dialogue = onboarding.start(Profile(text="strong", attributes={"age": 34}, likes=["t07"]))
+    for question, value in REPLIES:
+        dialogue = onboarding.answered(dialogue, question, value)
+    return dialogue
+
+
+def test_a_reason_is_put_to_the_test_on_the_very_list_that_was_shown(onboarding, told):
+    listed = [one.recommendation for one in onboarding.suggestions(told, k=10)]
+    ids = onboarding.recommender.catalogue.ids
+    shown = [row for row, name in enumerate(ids) if name not in {"t02", "t04", "t05", "t06", "t07"}]
+    before = onboarding.score(told, shown)
+    without = {
+        "green teas": ("chips:sort=black|white", []),
+        "t02": ("items:t01|t03", []),
+        "t04": None,
+        "t05": ("item:t06", "like"),
+        "t06": ("item:t05", "like"),
+    }
+    seen = set()
+    for one in onboarding.explained(told, listed):
+        for reason in one.reasons:
+            if reason.cause in without:
+                kept = [pair for pair in REPLIES if not set(Asked.parse(pair[0]).about) & told_of(reason.cause)]
+                instead = without[reason.cause]
+                dialogue = onboarding.start(told.profile)
+                for question, value in (*kept, *([] if instead is None else [instead])):
+                    dialogue = onboarding.answered(dialogue, question, value)
+                place = shown.index(onboarding.recommender.catalogue.row(one.id))
+                fall = (standing(before) - standing(onboarding.score(dialogue, shown)))[place]
+                assert reason.fall == pytest.approx(fall, abs=1e-6)
+                seen.add(reason.cause)
+    assert {"green teas", "t02"} <= seen
+
+
+def test_nothing_taken_away_leaves_the_same_list(onboarding, told):
+    again = onboarding._without(told, onboarding.profile(told))
+    np.testing.assert_allclose(onboarding.score(again), onboarding.score(told), atol=1e-9)
+    assert onboarding.profile(again) == onboarding.profile(told)
+
+
+def test_answers_that_say_the_same_twice_are_taken_away_together(onboarding):
+    dialogue = onboarding.start()
+    for question, value in (("items:t01|t02", ["t01"]), ("items:t02", ["t02"]), ("pair:t01|t03", "t01")):
+        dialogue = onboarding.answered(dialogue, question, value)
+    left = replace(onboarding.profile(dialogue), likes=["t02"])
+    assert [reply.question_id for reply in onboarding._without(dialogue, left).answers] == ["items:t02"]
