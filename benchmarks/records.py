@@ -33,7 +33,7 @@ class Run(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What it is about: rankings, reranking, growth, answers, lessons, refining, speed, scale or service."""
+        """What it is about: one of those that ``report.py`` has words on."""
         if self.found.get("reranked"):
             return "reranking"
         if self.record["benchmark"] == "quality":
@@ -53,7 +53,8 @@ class Run(NamedTuple):
     @property
     def key(self) -> tuple[Any, ...]:
         """What was measured; no two runs may say it."""
-        return (self.kind, self.title, self.found.get("protocol"), self.found.get("shots"))
+        about = (self.found.get(name) for name in ("protocol", "shots", "style", "observed"))
+        return (self.kind, self.title, *about)
 
     @property
     def numbers(self) -> tuple[float, float]:
@@ -125,7 +126,7 @@ def read(folder: Path) -> dict[str, Runs]:
         raise EvaluationError(f"{folder} is no folder: expected the one that the benchmarks' --out writes to")
     seen: dict[tuple[Any, ...], Run] = {}
     found: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
-    scripts = ("quality", "fewshot", "refining", "speed", "scale", "service")
+    scripts = ("quality", "fewshot", "elicitation", "refining", "speed", "scale", "service")
     for run in (run for benchmark in scripts for run in _runs(folder, benchmark)):
         if other := seen.get(run.key):
             raise EvaluationError(f"{other.file} and {run.file} both hold {run.key}: expected one of them; remove one")
@@ -144,7 +145,9 @@ def _runs(folder: Path, benchmark: str) -> Iterator[Run]:
             raise EvaluationError(f"{path} isn't JSON ({error}): write it with {benchmark}.py --out") from error
         if not isinstance(record, dict) or record.get("benchmark") != benchmark:
             raise EvaluationError(f"{path} isn't a record of {benchmark}.py: write it with that script's --out")
-        yield from (Run(path.name, record, run) for run in record.get("runs", [record]))
+        results = record.get("results")
+        runs = record.get("runs", results if isinstance(results, list) else [record])
+        yield from (Run(path.name, record, run) for run in runs)
 
 
 def how_many(number: float) -> str:

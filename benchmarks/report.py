@@ -1,10 +1,10 @@
 """What do the results say? The README's tables, and the picture of a platform as it grows, from the records on disk.
 
-Method: every ``benchmarks/results/{quality,fewshot,refining,speed,scale,service}*.json``, which the scripts' ``--out``
-wrote, go into the README between two marks: a table for each data set of each benchmark, with its seed, users,
-commit, hardware and files, and ``growth.png`` and ``scale.png`` beside the records. Nothing is measured here; what
-papers published stands in tables of its own. A cell of the growth grid is above its best rival, or below, where the
-95 % interval of the paired difference excludes 0.
+Method: every ``benchmarks/results/{quality,fewshot,elicitation,refining,speed,scale,service}*.json``, which the
+scripts' ``--out`` wrote, go into the README between two marks: a table for each data set of each benchmark, with its
+seed, users, commit, hardware and files, and ``growth.png`` and ``scale.png`` beside the records. Nothing is measured
+here; what papers published stands in tables of its own. A cell of the growth grid is above its best rival, or below,
+where the 95 % interval of the paired difference excludes 0.
 
 Command: ``python benchmarks/report.py [--check] [--results FOLDER] [--readme FILE]``. ``--check`` writes nothing, and
 exits 1 naming the first table that isn't what the results give. The pictures need matplotlib.
@@ -26,11 +26,12 @@ import slopes
 from coldstart.errors import ColdstartError, EvaluationError
 from coldstart.evaluation.comparisons import counted, value_of
 from curves import is_drawn
-from records import BASELINES, OBSERVED, OURS, Run, Runs, favourites, how_many, read
+from records import BASELINES, NDCG, OBSERVED, OURS, WORDS, Run, Runs, favourites, how_many, read
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 PICTURE, SLOPES = "growth.png", "scale.png"
+NO_QUESTION = "no question"
 MARKS = {1: "▲", 0: "=", -1: "▼"}
 
 PUBLISHED: Mapping[tuple[str, str], tuple[str, tuple[str, ...], Mapping[str, tuple[float, ...]]]] = {
@@ -75,6 +76,12 @@ by whether the 95 % interval of the difference, user by user, excludes 0. In the
 of ours, the dashed line ours from words alone, and a ring where the lead changes by the means.
 
 ![NDCG@10 by how many interactions a platform has seen]({{folder}}/{PICTURE})""",
+    "elicitation": """### The right question
+
+New users answer truthfully from half of what they did; NDCG@10 on the other half after 3 and after 5 questions, of
+those that `coldstart` asks and of others. "Any kind" are ablations, which ask about chips as ours does. ▲ ours is
+above, ▼ below, = not told apart: by whether the 95 % interval of the difference, person by person, excludes 0; not
+corrected for how many are compared.""",
     "refining": """### Refining the encoder
 
 NDCG@10 on the same users from words alone, observed, refined, and both; bold is the best mean. Where the next item is
@@ -117,6 +124,7 @@ def blocks(results: Mapping[str, Runs], *, folder: str) -> dict[str, str]:
         "rankings": _ranked,
         "reranking": _ranked,
         "growth": _grown,
+        "elicitation": _elicited,
         "refining": _refined,
         "answers": _answered,
         "lessons": _answered,
@@ -278,6 +286,33 @@ def _scaled(runs: Sequence[Run]) -> str:
             rows.append([f"{int(size):,}", *(f"{told[name]:,}" for name in names)])
         parts.append(_table(rows))
     return "\n\n".join(parts)
+
+
+def _elicited(runs: Sequence[Run]) -> str:
+    """Return a row for each way to choose questions, and a column for each way to ask and what is known."""
+    names = list(dict.fromkeys(name for run in runs for name in run.systems))
+    known = {True: "the others' interactions", False: "no interactions"}
+    rows = [
+        ["NDCG@10 after 3 / 5 questions", *(f"{known[run.found['observed']]}, {run.found['style']}" for run in runs)]
+    ]
+    rows += [
+        [name, *(" / ".join(_elicited_cell(run, name, asked) for asked in (3, 5)) for run in runs)]
+        for name in (*names, NO_QUESTION)
+    ]
+    return _table(rows)
+
+
+def _elicited_cell(run: Run, name: str, asked: int) -> str:
+    systems = run.found["systems"]
+    if name not in (*systems, NO_QUESTION):
+        return ""
+    value = systems[WORDS][0]["mean"] if name == NO_QUESTION else systems[name][asked]["mean"]
+    if name == WORDS:
+        return f"{value:.3f}"
+    for d in run.found["differences"]:
+        if (d["system"], d["against"], d["measure"]) == (WORDS, name, f"{NDCG} after {asked}"):
+            return f"{value:.3f} {MARKS[(d['low'] > 0) - (d['high'] < 0)]}"
+    raise EvaluationError(f"{run.file} doesn't compare {WORDS} with {name} after {asked} questions: measure anew")
 
 
 def _served(runs: Sequence[Run]) -> str:

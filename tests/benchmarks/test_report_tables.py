@@ -22,6 +22,7 @@ from records import BASELINES, NDCG, OBSERVED, OURS, WORDS, Run, read
 TOYS = [f"t{n:02d}" for n in range(24)]
 SEEN, STATED, SHOTS = ("0", "100", "all"), (0, 5), (0, 16)
 FILES = ("quality-toys.json", "fewshot-toys.json", "speed.json", "refining-toys.json", "service.json", "scale.json")
+ELICITATION = "elicitation-toys.json"
 
 pytestmark = pytest.mark.slow
 
@@ -46,6 +47,26 @@ def toys():
         questions=asked[::5],
         examples=[question for place, question in enumerate(asked) if place % 5],
     )
+
+
+def talks(observed):
+    """Return what elicitation finds of invented answers: ours is far above popular, and level with random after 5."""
+    means = {"coldstart": (0.1, 0.3, 0.4), "popular": (0.1, 0.2, 0.2), "random": (0.1, 0.2, 0.4)}
+    systems = {
+        name: [{"mean": low}, {}, {}, {"mean": three}, {}, {"mean": five}] for name, (low, three, five) in means.items()
+    }
+    bounds = {
+        "no question": ((0.1, 0.3), (0.2, 0.4)),
+        "popular": ((0.05, 0.2), (0.1, 0.3)),
+        "random": ((0.0, 0.2), (-0.1, 0.1)),
+    }
+    differences = [
+        {"system": "coldstart", "against": name, "measure": f"{NDCG} after {asked}", "low": low, "high": high}
+        for name, pairs in bounds.items()
+        for asked, (low, high) in zip((3, 5), pairs, strict=True)
+    ]
+    about = {"protocol": "elicitation(5)", "data": "toys", "seed": 0, "users": 60, "style": "one at a time"}
+    return {**about, "observed": observed, "systems": systems, "differences": differences}
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +117,7 @@ def made(toys, leaning):
         FILES[4]: {"benchmark": "service", "bars": {"p50, ms": ["<=", 20.0], "a second": [">=", 80.0]}, **about,
                    "results": {"p50, ms": 12.34, "a second": 79.0, "rounds": 100}},
         FILES[5]: {"benchmark": "scale", "results": scale, **about},
+        ELICITATION: {"benchmark": "elicitation", "results": [talks(True), talks(False)], **about},
     }  # fmt: skip
 
 
@@ -155,6 +177,7 @@ class TestRecords:
             "reranking": {"toys, seed 0": 1},
             "answers": {"toys, pointwise, seed 0": len(SHOTS)},
             "growth": {"toys, seed 0": len(SEEN) * len(STATED)},
+            "elicitation": {"toys, seed 0": 2},
             "refining": {"toys, seed 0": 1},
             "speed": {"speed.json, seed 0": 1},
             "scale": {"scale.json, seed 0": 1},
@@ -235,6 +258,22 @@ class TestTables:
     def test_ours_alone_has_intervals(self, blocks):
         found = rows(blocks["rankings, toys, seed 0"])
         assert {name for name, cells in found.items() if any("[" in cell for cell in cells)} == {OBSERVED, WORDS}
+
+    def test_questions_are_set_beside_others_after_three_and_five(self, blocks):
+        found = rows(blocks["elicitation, toys, seed 0"])
+        assert found["NDCG@10 after 3 / 5 questions"] == [
+            "the others' interactions, one at a time",
+            "no interactions, one at a time",
+        ]
+        assert found["coldstart"][0] == "0.300 / 0.400"
+        assert found["popular"][0] == "0.200 ▲ / 0.200 ▲"
+        assert found["random"][1] == "0.200 = / 0.400 ="
+        assert found["no question"][0] == "0.100 ▲ / 0.100 ▲"
+
+    def test_questions_that_were_not_compared_are_an_error(self, folder):
+        change(folder / ELICITATION, lambda record: record["results"][0]["differences"].clear())
+        with pytest.raises(EvaluationError, match="doesn't compare coldstart with popular after 3 questions"):
+            report.blocks(read(folder), folder="")
 
     def test_refining_is_shown_beside_what_it_began_from_with_what_came_of_it(self, blocks):
         block = blocks["refining, toys, seed 0"]
