@@ -48,7 +48,8 @@ def test_an_adapter_that_has_learned_nothing_changes_nothing(encoder, monkeypatc
     model, wrapped = lora.attached(encoder, Shape(), seed=0)
     found = type(encoder)(model).encode(TEXTS)
     assert found == pytest.approx(encoder.encode(TEXTS), abs=1e-6)
-    monkeypatch.setattr(encoding, "_packed", lambda _: None)  # wrapped layers aren't packed: the same way for both
+    # Wrapped layers aren't packed: the same way for both.
+    monkeypatch.setattr(encoding, "_packed", lambda _, *, half: None)  # noqa: ARG005 -- named when it is called
     plain = type(encoder)(encoder.model)
     assert (found == plain.encode(TEXTS)).all()
     with pytest.raises(AdapterError, match="all zeros: it learned nothing"):

@@ -187,6 +187,8 @@ def test_over_http(tmp_path, encoder, teas, adapters, monkeypatch):
     service = Service(Settings(data=tmp_path), storage, Engine(encoder, None, Library.load(), Executor()))
     key = service.keys.create("shop", scopes=["admin"])[1]
     with TestClient(application(service), headers={"Authorization": f"Bearer {key}"}) as client:
+        while client.get("/readyz").status_code != 200:
+            time.sleep(0.01)
         tenant = service.tenants.get("shop")
         tenant.keep()
         name = registry.keep(tenant.folder, adapters[0]).version
