@@ -15,11 +15,11 @@ catalogues.
 
 Command: ``python benchmarks/quality.py [--quick] [--only NAME] [--protocol P] [--without PEER] [--max-users N]
 [--seed N] [--out FILE]``.
-``--quick`` asks 100 users on the data that is always there, without the slow peers. Reranking by a language model takes
-seconds a user: it stands beside ours and semantic search in runs of its own, on 50 users. A data set that is missing is
-skipped with a line that says how to get it, a peer that has nothing to answer from with the reason. What is done is
-kept, by commit, in the cache, and isn't done again after an interrupt. Where answered examples are given ("shots"),
-they are drawn ten times and the means over the draws reported.
+``--quick`` asks 100 users on the data that is always there, without the slow peers. Prompted reranking takes half a
+minute a user on one core: it stands beside ours and semantic search in runs of its own, on 50 users. A data set that
+is missing is skipped with a line that says how to get it, a peer that has nothing to answer from with the reason.
+What is done is kept, by commit, in the cache, and isn't done again after an interrupt. Where answered examples are
+given ("shots"), they are drawn ten times and the means over the draws reported.
 """
 
 from __future__ import annotations

@@ -126,4 +126,4 @@ PEERS: tuple[Peer, ...] = (
 """In the order of a report."""
 
 RERANKERS: tuple[Peer, ...] = (YES_OR_NO, NUMBERED_LIST)
-"""Language models as people prompt them: seconds a user, so that only few users can be asked."""
+"""Language models as people prompt them: half a minute a user, so that only few can be asked."""
