@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from coldstart.encoding import Encoder
 from coldstart.evaluation.datasets import load
+from coldstart.generation import LanguageModel
 from coldstart.recommender import Recommender
 from coldstart.terminal import bars
 from coldstart.wheels import cache_folder
@@ -59,6 +63,23 @@ def recommender_of(data: str) -> Recommender:
     name = catalogue.hash[:16] + ("-no-language-model" if bare else "")
     with bars() as progress:
         return Recommender.build(catalogue, path=cache_folder() / "evaluations" / name, progress=progress, **chosen)
+
+
+@contextmanager
+def indexed(data: str, folder: Path | None, encoder: Encoder, model: LanguageModel) -> Iterator[Recommender]:
+    """Give the engine on a data set's catalogue as these models read it.
+
+    Args:
+        data: A data set's name.
+        folder: Its index; None builds one that is gone afterwards.
+        encoder: What reads items and requests.
+        model: What reads titles.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        if folder is None:
+            folder = Path(scratch) / "index"
+            Recommender.build(load(data).catalogue, encoder=encoder, language_model=model, path=folder)
+        yield Recommender.load(folder, encoder=encoder, language_model=model)
 
 
 def models_of(recommender: Recommender) -> dict[str, str]:

@@ -13,7 +13,6 @@ Command: ``python benchmarks/listwise.py [--seed 11] [--people 60] [--length 10]
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import coldstart as cs
+from cells import indexed
 from coldstart.encoding import Encoder
 from coldstart.evaluation import Events, prepare
 from coldstart.evaluation.datasets import load
@@ -48,12 +48,8 @@ def main() -> None:
     model = LanguageModel.load(resolve(DEFAULT_LANGUAGE_MODEL), dtype=given.dtype)
     encoder = Encoder.load(resolve(DEFAULT_ENCODER))
     made = provenance(model_hashes(encoder, model))
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = given.index or Path(scratch) / "index"
-        if given.index is None:
-            cs.Recommender.build(load("ml-100k").catalogue, encoder=encoder, language_model=model, path=folder)
-        recommender = cs.Recommender.load(folder, encoder=encoder, language_model=model)
-    results = measured(recommender, model, people=given.people, length=given.length, seed=given.seed)
+    with indexed("ml-100k", given.index, encoder, model) as recommender:
+        results = measured(recommender, model, people=given.people, length=given.length, seed=given.seed)
     print_table(table(results))
     told = {"benchmark": "listwise", "seed": given.seed, "length": given.length, "dtype": model.dtype}
     finish({**told, **made, "results": results}, given.out)

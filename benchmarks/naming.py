@@ -23,7 +23,6 @@ import itertools
 import random
 import statistics
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from importlib import resources
@@ -34,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import coldstart as cs
+from cells import indexed
 from coldstart.encoding import Encoder
 from coldstart.evaluation.datasets import load
 from coldstart.generation import LanguageModel, model_hashes
@@ -65,18 +65,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write the last line, JSON, to this file")
     given = parser.parse_args()
     model = LanguageModel.load(resolve(DEFAULT_LANGUAGE_MODEL), dtype=given.dtype)
-    made = provenance(model_hashes(model))
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = given.index or Path(scratch) / "index"
-        encoder = Encoder.load(resolve(DEFAULT_ENCODER))
-        if given.index is None:
-            cs.Recommender.build(load("ml-100k").catalogue, encoder=encoder, language_model=model, path=folder)
-        recommender = cs.Recommender.load(folder, encoder=encoder)
-    results = {
-        "dtype": model.dtype,
-        "ml-100k": beside_reading_all(recommender, model, people=given.people, seed=given.seed),
-        "recombined": on_many(model, given.large, seed=given.seed),
-    }
+    encoder, made = Encoder.load(resolve(DEFAULT_ENCODER)), provenance(model_hashes(model))
+    with indexed("ml-100k", given.index, encoder, model) as recommender:
+        results = {
+            "dtype": model.dtype,
+            "ml-100k": beside_reading_all(recommender, model, people=given.people, seed=given.seed),
+            "recombined": on_many(model, given.large, seed=given.seed),
+        }
     print_table(table(results))
     finish({"benchmark": "naming", "seed": given.seed, **made, "results": results}, given.out)
 
