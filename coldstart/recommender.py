@@ -1094,8 +1094,9 @@ class Recommender:
         rows: NDArray[np.int64],
         scored: Scored | None = None,
     ) -> Reasons:
-        asked: dict[str, Any] = {"profile": profile, "context": context, "query": query, "rows": rows}
-        asked["scored"] = scored
+        asked: dict[str, Any] = {
+            "profile": profile, "context": context, "query": query, "rows": rows, "scored": scored,
+        }  # fmt: skip
         return Reasons(self.index, self._reader, self._ranker, self.platform, lambda: self._traits, **asked)
 
     @cached_property
