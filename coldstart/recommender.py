@@ -677,6 +677,7 @@ class Recommender:
         interactions: Interactions | Iterable[Interaction] = (),
         profiles: Mapping[str, Profile] | None = None,
         path: str | os.PathLike[str] | None = None,
+        objective: str = "answers",
         schedule: Schedule | None = None,
         shape: Shape | None = None,
         hold: bool = False,
@@ -686,14 +687,17 @@ class Recommender:
         """Train an adapter of the language model on yes and no, in minutes, and keep it if it tells them better apart.
 
         It is asked in its own words whether a person would enjoy an item, and learns from the answer alone, by the very
-        score that ranks. Questions of some people are held out, and judge: the adapter is let through if they are
-        better told apart than by the model as it came (AUC, paired test). Then :meth:`calibrated` with
-        ``language=True`` takes its answers into probabilities; lists stay as they are.
+        score that ranks; in half precision where it reads in that. Questions of some people are held out, and judge:
+        the adapter is let through if they are better told apart than by the model as it came (AUC, or GAUC where order
+        is learned; paired test). Then :meth:`calibrated` with ``language=True`` takes its answers into probabilities;
+        lists stay as they are.
 
         Args:
             answers: Answered examples; those that are told here aren't held for evidence again by :meth:`calibrated`.
-            interactions: Who liked what: it is asked of a user's last likes, and of as many items they don't like.
+            interactions: Who liked what: it is asked of a user's last likes, and of items they don't like.
             profiles: Who those users said they were, by id.
+            objective: By what it learns: "answers" each by itself, or the order of one person's, by "pairs" of a yes
+                and a no or by whole "lists", which leaves it to :meth:`calibrated` how likely a yes is.
             path: The index's folder: an adapter that is let through is kept and put to use there, and a run that was
                 killed goes on where it was.
             schedule: How long and how fast; three passes in a quarter of an hour at most if None.
@@ -703,29 +707,40 @@ class Recommender:
             progress: Called as the work goes on.
 
         Raises:
-            CatalogueError: Fewer than four questions, or answers that are all the same.
-            AdapterError: The index has no language model, it can't be refined, or the loss isn't finite.
+            CatalogueError: Fewer than four questions, answers that are all the same, or where order is to be learned
+                nobody who said both yes and no.
+            AdapterError: The index has no language model, the objective isn't known, the model can't be refined, or the
+                loss isn't finite.
         """
-        from coldstart.refining import answering
+        from coldstart.refining import answering, objectives
 
+        learned_by = objectives.checked(objective)
         schedule, shape = schedule or LANGUAGE, shape or answering.SHAPE
         model = self.language_model
         if model is None:
             raise AdapterError("the index has no language model: build it with one, or refine the bi-encoder")
         events = interactions if isinstance(interactions, Interactions) else Interactions.from_records(interactions)
         asked = tutoring.of_answers(answers, self.index, self._reader)
-        drawn = questions.of_interactions(events, self.catalogue.ids, profiles=profiles or {}, seed=schedule.seed)
+        drawn = questions.of_interactions(
+            events,
+            self.catalogue.ids,
+            profiles=profiles or {},
+            seed=schedule.seed,
+            others=objectives.OTHERS[learned_by],
+        )
         asked += tutoring.described(drawn, self._reader)
         put = tutoring.questions(asked, Language(model, self.catalogue, self.library))
         taught, judges = questions.parted(put, seed=schedule.seed)
-        told = tutoring.manifest(taught, judges, shape, schedule, self.library.hash())
-        if len(judges) < gate.FEWEST or len({one.liked for one in judges}) < 2:
+        told = tutoring.manifest(taught, judges, shape, schedule, self.library.hash(), learned_by)
+        asking = len(objectives.grouped(judges, learned_by))
+        if asking < gate.FEWEST or len({one.liked for one in judges}) < 2:
             return Refinement(self, False, "", gate.unasked(()), None, told)
         with watching.board(tensorboard) as board:
             adapter, done, verdict = answering.taught(
                 model,
                 taught,
                 judges,
+                objective=learned_by,
                 shape=shape,
                 schedule=schedule,
                 checkpoint=None if path is None else Path(path) / registry.FOLDER / "tutoring.pt",

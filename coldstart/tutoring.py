@@ -41,11 +41,17 @@ def questions(told: Sequence[tuple[Told, str]], language: Language) -> list[Ques
 
 
 def manifest(
-    taught: Sequence[Question], judges: Sequence[Question], shape: Shape, schedule: Schedule, templates: str
+    taught: Sequence[Question],
+    judges: Sequence[Question],
+    shape: Shape,
+    schedule: Schedule,
+    templates: str,
+    objective: str,
 ) -> dict[str, Any]:
     """Return what an adapter's manifest says of what made it; what it was taught is known by its mark."""
     return {
         "kind": "language",
+        "objective": objective,
         "pairs": len(taught),
         "users": len({one.owner for one in taught}),
         "judges": len(judges),

@@ -24,6 +24,11 @@ from coldstart.errors import AdapterError
     show_default=True,
     help="What learns: the bi-encoder, or the language model its yes and no.",
 )
+@click.option(
+    "--objective",
+    type=click.Choice(["answers", "pairs", "lists"]),
+    help="By what the language model learns: each answer (as it is if not said), or the order of one person's.",
+)
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=15.0, show_default=True)
 @click.option("--passes", type=click.FloatRange(min=0, min_open=True), help="Over the examples, at most: 10 and 3.")
 @click.option("--batch", type=click.IntRange(min=2), help="Pairs of items a step, or questions: 128 and 16.")
@@ -49,6 +54,7 @@ def refine(
     interactions: Path,
     users: Path | None,
     model: str,
+    objective: str | None,
     minutes: float,
     passes: float | None,
     batch: int | None,
@@ -81,6 +87,8 @@ def refine(
         raise AdapterError("--search tries settings of the bi-encoder alone: leave it out, or refine that")
     if hard and model == "language":
         raise AdapterError("--hard is of the bi-encoder, which is told items apart: leave it out, or refine that")
+    if objective and model == "encoder":
+        raise AdapterError("--objective is of the language model: leave it out, or add --model language")
     if segment and (model == "language" or users is None):
         raise AdapterError("--segment is of the bi-encoder, and needs --users to know who belongs to it")
     rule = conditions(segment, "--segment") or None
@@ -99,6 +107,7 @@ def refine(
         how["shape"] = Shape(rank=rank, alpha=2 * rank)
     with bars() as progress:
         if model == "language":
+            how["objective"] = objective or "answers"
             found = recommender.refine_language(interactions=events, progress=progress, **how)
         else:
             found = recommender.refine(events, search=search or 0, segment=rule, progress=progress, **how)

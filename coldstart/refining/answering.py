@@ -2,7 +2,8 @@
 
 The loss is on the answer alone, by the very score that ranks: log-odds given the person, less what the model as it
 came answers for nobody. So learning starts where zero-shot stands, and what is learned of items in general stays.
-After Bao et al., "TALLRec" (RecSys 2023), who train the answer's words.
+After Bao et al., "TALLRec" (RecSys 2023), who train the answer's words. Answers count each by themselves, or by the
+order in which one person's stand: see :mod:`coldstart.refining.objectives`.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from coldstart.errors import CatalogueError
 from coldstart.generation import LanguageModel
-from coldstart.refining import gate, loop, lora
+from coldstart.refining import gate, loop, lora, objectives
 from coldstart.refining.gate import Verdict
 from coldstart.refining.lora import Adapter, Shape
+from coldstart.refining.objectives import Objective
 from coldstart.refining.questions import Question, data_hash
 from coldstart.refining.schedule import LANGUAGE, Schedule, Trained
 
@@ -38,19 +41,24 @@ _TOKENS = 2048  # that are read at once, padding included
 Row = tuple[tuple[int, ...], float, bool]
 """Tokens, the log-odds for nobody, and the answer."""
 
+Group = Sequence[Row]
+"""What stands together in the loss: one question, or those of one person."""
+
 
 class Answering(nn.Module):
-    """From questions to the cross-entropy of their answers.
+    """From groups of questions to the mean of their losses.
 
     Args:
         model: A causal language model.
         yes: The token that yes begins with.
         no: The same of no.
+        objective: By what it learns.
     """
 
-    def __init__(self, model: Any, *, yes: int, no: int) -> None:
+    def __init__(self, model: Any, *, yes: int, no: int, objective: Objective = "answers") -> None:
         super().__init__()
         self.model, self._yes, self._no = model, yes, no
+        self._loss = objectives.loss(objective)
         base = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._can_choose = "logits_to_keep" in inspect.signature(base.forward).parameters
 
@@ -72,11 +80,13 @@ class Answering(nn.Module):
         scores: Tensor = last[:, self._yes] - last[:, self._no] - alone
         return scores
 
-    def forward(self, rows: Sequence[Row]) -> Tensor:
-        """Return the mean cross-entropy of the answers."""
-        scores = self.scores(rows)
-        liked = torch.tensor([float(liked) for _, _, liked in rows], device=scores.device)
-        return nn.functional.binary_cross_entropy_with_logits(scores, liked)
+    def forward(self, groups: Sequence[Group]) -> Tensor:
+        """Return the mean of the groups' losses. Shape: ``()``."""
+        scores = self.scores([row for group in groups for row in group])
+        liked = torch.tensor([liked for group in groups for _, _, liked in group], device=scores.device)
+        sizes = [len(group) for group in groups]
+        parts = zip(torch.split(scores, sizes), torch.split(liked, sizes), strict=True)
+        return torch.stack([self._loss(*part) for part in parts]).mean()
 
 
 def taught(
@@ -85,6 +95,7 @@ def taught(
     judges: Sequence[Question],
     *,
     answers: tuple[str, str] = ("Yes", "No"),
+    objective: Objective = "answers",
     shape: Shape = SHAPE,
     schedule: Schedule = LANGUAGE,
     checkpoint: Path | None = None,
@@ -93,49 +104,75 @@ def taught(
     """Train an adapter of a language model; None if the judges' answers became no likelier after any step.
 
     Args:
-        model: As it came.
+        model: As it came; where it reads in half precision, it learns in that too.
         questions: What is learned from.
         judges: Of other people.
         answers: Yes and no, as the model says them; they are told apart by their first tokens.
+        objective: By what it learns.
         shape: What learns.
         schedule: How long and how fast.
         checkpoint: Where it is kept how far training is.
         told: Hears how each step went.
 
     Returns:
-        With how the judges' questions are told apart before and after: see :func:`judged`.
+        With how the judges' questions are told apart before and after, among all (AUC, see :func:`judged`), or where
+        order is learned among each person's own (GAUC, see :func:`coldstart.refining.objectives.in_order`).
+
+    Raises:
+        CatalogueError: Order is to be learned, and nobody said both yes and no.
+        AdapterError: The model can't be refined, or the loss isn't finite.
     """
     wrapped = lora.attached_to(model.model, shape, seed=schedule.seed)
     yes, no = (model.tokenizer(answer, add_special_tokens=False)["input_ids"][0] for answer in answers)
-    module = Answering(wrapped, yes=yes, no=no)
+    module = Answering(wrapped, yes=yes, no=no, objective=objective)
     rows, held_out = ([_row(model, one) for one in part] for part in (questions, judges))
-    key = json.dumps([model.hash, data_hash([*questions, *judges]), asdict(shape), {**asdict(schedule), "minutes": 0}])
+    asked = objectives.grouped(judges, objective)
+    if not (learned := objectives.grouped(questions, objective)):
+        raise CatalogueError(
+            f"{len(questions)} answered questions, and nobody said both yes and no after having said the same:"
+            f" {objective!r} learns from the order of one person's answers; learn by 'answers'"
+        )
+    groups, checks = (
+        [[part[place] for place in group] for group in found] for part, found in ((rows, learned), (held_out, asked))
+    )
+    half = model.dtype == "bfloat16"
+    trained = [objective, half, model.hash, data_hash([*questions, *judges]), asdict(shape)]
+    key = json.dumps([*trained, {**asdict(schedule), "minutes": 0}])
+    most = sum(map(len, groups)) / len(groups)  # questions a group, so that a step reads as many whatever is learned by
+    size = min(max(1, round(schedule.batch / most)), len(groups))
 
     def draw(step: int) -> list[tuple[float, tuple[Any, ...]]]:
-        size = min(schedule.batch, len(rows))
         at = (step * size + np.arange(size)).tolist()
-        orders = {each: _order(len(rows), schedule.seed, each) for each in {place // len(rows) for place in at}}
-        batch = [rows[orders[place // len(rows)][place % len(rows)]] for place in at]
+        orders = {each: _order(len(groups), schedule.seed, each) for each in {place // len(groups) for place in at}}
+        batch = [groups[orders[place // len(groups)][place % len(groups)]] for place in at]
         return [(len(part) / size, (part,)) for part in _parts(batch)]
 
     def ask() -> float:
         with torch.no_grad():
-            losses = [(float(module(part)), len(part)) for part in _parts(held_out)]
+            losses = [(float(module(part)), len(part)) for part in _parts(checks)]
         return float(np.average([loss for loss, _ in losses], weights=[size for _, size in losses]))
 
-    present = _scores(module, held_out)
-    work = loop.Work(module, schedule.steps(len(rows)), draw, ask, lambda part: len(part[0]))
+    liked = np.array([one.liked for one in judges])
+
+    def quality() -> NDArray[np.float64]:
+        scores = _scores(module, held_out)
+        if objective == "answers":
+            return judged(scores, liked)
+        return np.array(objectives.in_order(scores, liked, asked))
+
+    present = quality()
+    steps = max(1, int(np.ceil(schedule.passes * len(groups) / size)))
+    work = loop.Work(module, steps, draw, ask, lambda given: sum(map(len, given[0])))
     device = next(wrapped.parameters()).device.type
     hashed = hashlib.sha256(key.encode()).hexdigest()
-    done = loop.fit(work, schedule, device=device, checkpoint=checkpoint, key=hashed, told=told)
+    kept: dict[str, Any] = {"checkpoint": checkpoint, "key": hashed, "told": told}
+    done = loop.fit(work, schedule, device=device, half=half, **kept)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     if done.best == 0:
         return None, done, gate.unasked(())
-    liked = np.array([one.liked for one in judges])
-    verdict = gate.compared(
-        judged(present, liked), judged(_scores(module, held_out), liked), seed=schedule.seed, measure="AUC"
-    )
+    measure = "AUC" if objective == "answers" else "GAUC"
+    verdict = gate.compared(present, quality(), seed=schedule.seed, measure=measure)
     return lora.taken(wrapped, base=model.hash), done, verdict
 
 
@@ -160,20 +197,29 @@ def _order(count: int, seed: int, time: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, time]).permutation(count)
 
 
-def _parts(rows: Sequence[Row]) -> list[list[Row]]:
-    """Split rows into parts that are read at once, those of like length together."""
-    parts: list[list[Row]] = []
-    for row in sorted(rows, key=lambda row: -len(row[0])):
-        if not parts or (len(parts[-1]) + 1) * len(parts[-1][0][0]) > _TOKENS:
+def _parts(groups: Sequence[Group]) -> list[list[Group]]:
+    """Split groups into parts that are read at once, those of like length together; no group is split."""
+    parts: list[list[Group]] = []
+    rows = 0
+    for group in sorted(groups, key=_length, reverse=True):
+        if not parts or (rows + len(group)) * _length(parts[-1][0]) > _TOKENS:
             parts.append([])
-        parts[-1].append(row)
+            rows = 0
+        parts[-1].append(group)
+        rows += len(group)
     return parts
+
+
+def _length(group: Group) -> int:
+    return max(len(tokens) for tokens, _, _ in group)
 
 
 def _scores(module: Answering, rows: Sequence[Row]) -> NDArray[np.float64]:
     order = sorted(range(len(rows)), key=lambda place: -len(rows[place][0]))
     found = np.zeros(len(rows))
     with torch.no_grad():
-        parts = [module.scores(part).double().cpu().numpy() for part in _parts(rows)]
+        parts = [
+            module.scores([row for (row,) in part]).double().cpu().numpy() for part in _parts([(row,) for row in rows])
+        ]
     found[order] = np.concatenate(parts) if parts else np.empty(0)
     return found

@@ -25,6 +25,7 @@ FEWEST = 8
 """With fewer judges nothing can be told."""
 
 _FLIPS = 4000
+_COUNTED = {"NDCG@10": "people", "AUC": "questions", "GAUC": "people's questions"}
 
 
 class Ranking(Protocol):
@@ -69,7 +70,7 @@ class Verdict:
         gain = self.refined - self.present
         return (
             f"{self.measure} {self.present:.3f} -> {self.refined:.3f} ({gain:+.3f}, p = {self.p:.3f}) for {self.judges}"
-            f" {'people' if self.measure == 'NDCG@10' else 'questions'} held out"
+            f" {_COUNTED[self.measure]} held out"
         )
 
 

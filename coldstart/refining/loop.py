@@ -53,6 +53,7 @@ def fit(
     schedule: Schedule,
     *,
     device: str,
+    half: bool = False,
     checkpoint: Path | None = None,
     key: str = "",
     told: Told | None = None,
@@ -63,6 +64,7 @@ def fit(
         work: What is learned; if nothing was held out, all steps are taken.
         schedule: How long and how fast.
         device: The kind of device that the module is on, such as "cpu".
+        half: Whether products are of bfloat16; what learns stays in 32-bit floats.
         checkpoint: A file that keeps where it stands, every so often; after a kill it goes on from there.
         key: What the checkpoint must be of: data, model and settings.
         told: Hears how it goes.
@@ -81,7 +83,11 @@ def fit(
     state = State.begin(learning)
     if checkpoint is not None and (found := State.read(checkpoint, key)) is not None:
         state = found.resumed_into(learning, optimizer)
-    ask = work.ask or (lambda: 0.0)
+
+    def ask() -> float:
+        with torch.autocast(device, torch.bfloat16, enabled=half):
+            return 0.0 if work.ask is None else work.ask()
+
     if not state.checks:
         state.checks.append(ask())
     begun, before = time.monotonic(), state.seconds
@@ -94,7 +100,8 @@ def fit(
             group["lr"] = rate * warm_then_cosine(state.step, work.steps, spent)
         total = 0.0
         for share, given in work.draw(state.step):
-            loss = share * module(*given)
+            with torch.autocast(device, torch.bfloat16, enabled=half):
+                loss = share * module(*given)
             if not torch.isfinite(loss):
                 raise AdapterError(
                     f"the loss is {float(loss)} in step {state.step + 1}: refine with a lower learning rate"

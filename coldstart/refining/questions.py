@@ -71,9 +71,9 @@ def mark(prompt: str, ending: str) -> str:
 
 
 def of_interactions(
-    interactions: Interactions, ids: Sequence[str], *, profiles: Mapping[str, Profile], seed: int
+    interactions: Interactions, ids: Sequence[str], *, profiles: Mapping[str, Profile], seed: int, others: int = 1
 ) -> Iterator[Told]:
-    """Ask of each user's last likes given those before, and of as many items that they don't like.
+    """Ask of each user's last likes given those before, and of items that they don't like.
 
     Those are what they dislike, or else items drawn as often as people like them, so that yes doesn't mean popular.
 
@@ -82,6 +82,7 @@ def of_interactions(
         ids: The catalogue's, by row.
         profiles: Who the users said they are, by id.
         seed: Fixes what is drawn.
+        others: How many items they don't like stand beside one that they do.
     """
     row_of = {id_: row for row, id_ in enumerate(ids)}
     rows = np.array([row_of.get(id_, -1) for id_ in interactions.item_ids], np.int64)[interactions.items]
@@ -100,7 +101,8 @@ def of_interactions(
     for user, places in per_user:
         if made >= MOST:
             return
-        for told in _of_user(user, places[rows[places] >= 0], rows, liked, counts, ids, profiles.get(user), seed):
+        known = places[rows[places] >= 0]
+        for told in _of_user(user, known, rows, liked, counts, ids, profiles.get(user), seed, others):
             made += 1
             yield told
 
@@ -114,6 +116,7 @@ def _of_user(
     ids: Sequence[str],
     profile: Profile | None,
     seed: int,
+    others: int,
 ) -> Iterator[Told]:
     rng = np.random.default_rng(int(_digest(f"{seed} questions {user}")[:15], 16))
     likes = list(dict.fromkeys(rows[places[liked[places]]].tolist()))
@@ -122,16 +125,19 @@ def _of_user(
     for back in range(min(TARGETS, len(likes) - 1), 0, -1):
         before, target = likes[:-back], likes[-back]
         if len(dislikes) > back:
-            known, other = dislikes[:-back], dislikes[-back]
+            known, asked = dislikes[:-back], [dislikes[-back]]
         else:
-            drawn = rng.choice(len(ids), 8, p=(counts + 0.1) / (counts + 0.1).sum())
-            fresh = [row for row in drawn.tolist() if row not in touched]
-            if not fresh:
-                continue
-            known, other = dislikes, fresh[0]
+            known, asked = dislikes, []
+        if len(asked) < others:
+            drawn = rng.choice(len(ids), 8 * others, p=(counts + 0.1) / (counts + 0.1).sum())
+            fresh = dict.fromkeys(row for row in drawn.tolist() if row not in touched)
+            asked += list(fresh)[: others - len(asked)]
+        if not asked:
+            continue
         person = _person(profile, [ids[row] for row in before[-STATED:]], [ids[row] for row in known[-STATED:]])
         yield Told(user, person, target, True)
-        yield Told(user, person, other, False)
+        for other in asked:
+            yield Told(user, person, other, False)
 
 
 def _person(profile: Profile | None, likes: Sequence[str], dislikes: Sequence[str]) -> Profile:

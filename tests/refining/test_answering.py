@@ -11,7 +11,7 @@ from coldstart.entities import Answer, Interaction, Profile
 from coldstart.errors import AdapterError, CatalogueError
 from coldstart.interactions import Interactions
 from coldstart.recommender import Recommender
-from coldstart.refining import answering, lora, questions, registry
+from coldstart.refining import answering, lora, objectives, questions, registry
 from coldstart.refining.lora import Shape
 from coldstart.refining.schedule import Schedule
 from coldstart.scoring.language import Language
@@ -156,3 +156,50 @@ def test_without_a_language_model_it_says_so(catalogue, encoder):
     plain = Recommender.build(catalogue, encoder=encoder, language_model=None)
     with pytest.raises(AdapterError, match="no language model"):
         plain.refine_language(answers(8))
+
+
+def lists(people=100, *, seed=0):
+    """Return what people who said the same answer of several items; every other tea is liked."""
+    rng = np.random.default_rng(seed)
+    for _ in range(people):
+        rows = rng.permutation(30)[:7].tolist()
+        who = Profile(likes=[f"t{row:02d}" for row in rows[:2]])
+        for item in rows[2:]:
+            yield Answer(who, f"t{item:02d}", item % 2 == 0)
+
+
+@pytest.mark.parametrize("objective", ["pairs", "lists"])
+def test_the_order_of_one_persons_answers_is_learned(recommender, objective):
+    slower = replace(QUICK, passes=8, rate=5e-3)
+    found = recommender.refine_language(lists(), objective=objective, schedule=slower, shape=SHAPE)
+    assert found.promoted
+    assert found.verdict.measure == "GAUC"
+    assert found.verdict.refined > found.verdict.present + 0.1
+    assert "people's questions held out" in str(found)
+    assert found.told["objective"] == objective
+
+
+@pytest.mark.parametrize("objective", ["pairs", "lists"])
+def test_order_cant_be_learned_from_people_who_say_nothing_but_yes_or_no(recommender, objective):
+    told = [Answer(Profile(likes=[f"t{row:02d}"]), "t29", row % 2 == 0) for row in range(28)]
+    taught, judges = questions.parted(put(recommender, told), seed=0)
+    assert not objectives.grouped(judges, objective)
+    with pytest.raises(CatalogueError, match="nobody said both yes and no"):
+        answering.taught(recommender.language_model, taught, judges, objective=objective)
+    assert "fewer than 8 can't tell" in str(recommender.refine_language(told, objective=objective))
+
+
+def test_an_objective_that_is_none_is_refused(recommender):
+    with pytest.raises(AdapterError, match="'ranks': expected one of answers, pairs, lists"):
+        recommender.refine_language(answers(8), objective="ranks")
+
+
+def test_of_interactions_lists_are_asked_of(catalogue):
+    events = Interactions.from_records(
+        [Interaction("ann" if row < 12 else "bob", f"t{row:02d}", value=5.0, timestamp=float(row)) for row in range(30)]
+    )
+    drawn = questions.of_interactions(events, catalogue.ids, profiles={}, seed=0, others=5)
+    asked = [one for one in drawn if one.owner == "ann"]
+    assert [one.liked for one in asked] == [True, *[False] * 5] * 2
+    assert len({one.row for one in asked[:6]}) == 6
+    assert all(int(catalogue.ids[one.row][1:]) >= 12 for one in asked if not one.liked)

@@ -91,3 +91,17 @@ def test_what_cant_be_used_says_so(folder):
 def test_a_search_is_of_the_encoder(folder, events):
     with pytest.raises(AdapterError, match="leave it out"):
         run("refine", folder, "--interactions", events, "--model", "language", "--search", "2")
+
+
+def test_an_objective_is_of_the_language_model(folder, events):
+    with pytest.raises(AdapterError, match="--objective is of the language model"):
+        run("refine", folder, "--interactions", events, "--objective", "lists")
+
+
+def test_the_language_model_learns_order_where_it_is_told_to(encoder, language_model, tmp_path, events):
+    folder = tmp_path / "index"
+    Recommender.build(Catalogue(ITEMS, kind="tea"), encoder=encoder, language_model=language_model, path=folder)
+    how = ["--model", "language", "--objective", "lists", "--passes", "1", "--json"]
+    told = json.loads(run("refine", folder, "--interactions", events, *how).output.splitlines()[-1])
+    assert told["objective"] == "lists"
+    assert told["present_gauc"] >= 0
