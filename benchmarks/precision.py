@@ -34,6 +34,7 @@ import coldstart as cs
 from coldstart.encoding import Encoder
 from coldstart.evaluation import Cases, System, engine, run
 from coldstart.evaluation.datasets import Dataset, load
+from coldstart.evaluation.significance import paired_bootstrap
 from coldstart.generation import LanguageModel, model_hashes
 from coldstart.index import standing
 from coldstart.models import DEFAULT_ENCODER, DEFAULT_LANGUAGE_MODEL, resolve
@@ -81,21 +82,23 @@ def main() -> None:
 def quality(
     dataset: Dataset, built: dict[str, cs.Recommender], *, users: int, reread: int, seed: int
 ) -> list[dict[str, Any]]:
-    """Return NDCG@10 by protocol and precision, and what the difference is, with its 95 % interval."""
+    """Return NDCG@10 by protocol and precision, the relative change, and the difference with its interval."""
     found = []
     asked = [(name, users, engine) for name in PROTOCOLS] + [("new-user:5", reread, rereading)]
     for protocol, most, system in asked:
         systems = [system(one, name=dtype) for dtype, one in built.items()]
         report = run(dataset, protocol, systems, max_users=most, measures=[f"ndcg@{BEST}"], seed=seed)
         values = {dtype: report.values[dtype][f"ndcg@{BEST}"] for dtype in built}
-        full, half = (float(values[dtype].mean()) for dtype in DTYPES)
+        full, half = (values[dtype] for dtype in DTYPES)
+        changed = paired_bootstrap(half, full, seed=seed)
         name = f"{protocol}, {REREAD} read again" if system is rereading else protocol
         found.append(
             {
                 "protocol": name,
                 "users": len(report.cases),
                 **{dtype: round(float(each.mean()), 4) for dtype, each in values.items()},
-                "change": round(half / full - 1, 4),
+                "change": round(float(half.mean() / full.mean()) - 1, 4),
+                "difference": [round(value, 4) for value in changed],
             }
         )
     return found
@@ -105,11 +108,14 @@ def rereading(recommender: cs.Recommender, *, name: str) -> System:
     """Return the system whose best the language model has read again."""
 
     def scores(cases: Cases) -> Iterator[NDArray[np.floating]]:
+        ids = cases.catalogue.ids
         for case in cases:
-            found = recommender.score(case.profile, case.candidates)
-            best = recommender.recommend(case.profile, k=REREAD, language=REREAD)
-            rows = np.array([cases.catalogue.row(one.id) for one in best])
-            found[rows] = found.max() + np.arange(len(rows), 0, -1)
+            rows = np.arange(len(ids)) if case.candidates is None else case.candidates
+            found = recommender.score(case.profile, rows)
+            asked = [ids[row] for row in rows]
+            place = {name: at for at, name in enumerate(asked)}
+            best = recommender.recommend(case.profile, k=REREAD, language=REREAD, candidates=asked)
+            found[[place[one.id] for one in best]] = found.max() + np.arange(len(best), 0, -1)
             yield found
 
     return System(name, scores)
@@ -177,9 +183,10 @@ def model_of(recommender: cs.Recommender) -> LanguageModel:
 def tables(results: dict[str, Any]) -> Iterator[list[list[str]]]:
     """Yield what was found as rows of text."""
     ndcg = [
-        [each["protocol"], *(f"{each[d]:.4f}" for d in DTYPES), f"{each['change']:+.2%}"] for each in results["quality"]
+        [each["protocol"], *(f"{each[d]:.4f}" for d in DTYPES), f"{each['change']:+.2%}", f"{each['difference']}"]
+        for each in results["quality"]
     ]
-    yield [[f"NDCG@{BEST}", *DTYPES, "change"], *ndcg]
+    yield [[f"NDCG@{BEST}", *DTYPES, "change", "difference and its interval"], *ndcg]
     yield [["agreement", ""], *([name.replace("_", " "), f"{value}"] for name, value in results["agreement"].items())]
     rates = [
         [role, *(f"{each[d]:.0f}" for d in DTYPES), f"{each['ratio']:.2f}"] for role, each in results["speed"].items()

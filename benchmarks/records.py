@@ -21,6 +21,11 @@ BASELINES = ("popularity", "random")
 ABLATIONS = ("without appeal",)
 """Variants of ours, which aren't shown beside peers."""
 
+SCRIPTS = (
+    "quality", "fewshot", "elicitation", "refining", "speed", "precision", "naming", "listwise", "scale", "service",
+)  # fmt: skip
+"""The benchmarks whose records are shown."""
+
 INFINITY = float("inf")
 
 
@@ -126,8 +131,7 @@ def read(folder: Path) -> dict[str, Runs]:
         raise EvaluationError(f"{folder} is no folder: expected the one that the benchmarks' --out writes to")
     seen: dict[tuple[Any, ...], Run] = {}
     found: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
-    scripts = ("quality", "fewshot", "elicitation", "refining", "speed", "scale", "service")
-    for run in (run for benchmark in scripts for run in _runs(folder, benchmark)):
+    for run in (run for benchmark in SCRIPTS for run in _runs(folder, benchmark)):
         if other := seen.get(run.key):
             raise EvaluationError(f"{other.file} and {run.file} both hold {run.key}: expected one of them; remove one")
         seen[run.key] = run

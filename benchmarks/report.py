@@ -1,10 +1,10 @@
 """What do the results say? The README's tables, and the picture of a platform as it grows, from the records on disk.
 
-Method: every ``benchmarks/results/{quality,fewshot,elicitation,refining,speed,scale,service}*.json``, which the
-scripts' ``--out`` wrote, go into the README between two marks: a table for each data set of each benchmark, with its
-seed, users, commit, hardware and files, and ``growth.png`` and ``scale.png`` beside the records. Nothing is measured
-here; what papers published stands in tables of its own. A cell of the growth grid is above its best rival, or below,
-where the 95 % interval of the paired difference excludes 0.
+Method: every ``benchmarks/results/*.json`` of the kinds below, which the scripts' ``--out`` wrote, goes into the README
+between two marks: a table for each data set of each benchmark, with its seed, users, commit, hardware and files, and
+``growth.png`` and ``scale.png`` beside the records. Nothing is measured here; what papers published stands in tables
+of its own. A cell of the growth grid is above its best rival, or below, where the 95 % interval of the paired
+difference excludes 0.
 
 Command: ``python benchmarks/report.py [--check] [--results FOLDER] [--readme FILE]``. ``--check`` writes nothing, and
 exits 1 naming the first table that isn't what the results give. The pictures need matplotlib.
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import curves
+import reading
 import slopes
 from coldstart.errors import ColdstartError, EvaluationError
 from coldstart.evaluation.comparisons import counted, value_of
@@ -97,6 +98,16 @@ of both, where its gate lets it through. Means over the draws; bold is best.""",
     "speed": """### Speed
 
 Medians; in brackets what the same model does without our code, and the 95th percentile of requests.""",
+    "precision": """### Half precision
+
+The same index of MovieLens-100K in 32-bit floats and in bfloat16, on a processor with matrix units for it.""",
+    "naming": """### Naming titles
+
+The language model names the twenty titles that it finds likeliest for a person, token by token in a trie of the
+catalogue, set against reading every title.""",
+    "listwise": """### Picking from a list
+
+The language model orders ten items by the letters that it picks over all rotations of the list.""",
     "scale": f"""### A catalogue that grows
 
 Invented wines. Vectors of 384 numbers are searched for the 100 nearest to a text, exactly up to 20,000 items and by
@@ -120,7 +131,7 @@ def blocks(results: Mapping[str, Runs], *, folder: str) -> dict[str, str]:
         results: Runs by kind and title.
         folder: Where the records are, as seen from the README.
     """
-    tables = {
+    tables: dict[str, Callable[[Sequence[Run]], str]] = {
         "rankings": _ranked,
         "reranking": _ranked,
         "growth": _grown,
@@ -129,6 +140,9 @@ def blocks(results: Mapping[str, Runs], *, folder: str) -> dict[str, str]:
         "answers": _answered,
         "lessons": _answered,
         "speed": _timed,
+        "precision": partial(_told, reading.halves),
+        "naming": partial(_told, reading.names),
+        "listwise": partial(_told, reading.picks),
         "scale": _scaled,
         "service": _served,
     }
@@ -257,6 +271,11 @@ def _timed(runs: Sequence[Run]) -> str:
             *([f"request with {kind}, ms", f"{ms['median']:.1f} (95 %: {ms['p95']:.1f})"] for kind, ms in requests),
         ]
     )
+
+
+def _told(rows: Callable[[Mapping[str, Any]], Sequence[reading.Rows]], runs: Sequence[Run]) -> str:
+    (found,) = (run.found["results"] for run in runs)
+    return "\n\n".join(map(_table, rows(found)))
 
 
 def _scaled(runs: Sequence[Run]) -> str:

@@ -23,6 +23,7 @@ TOYS = [f"t{n:02d}" for n in range(24)]
 SEEN, STATED, SHOTS = ("0", "100", "all"), (0, 5), (0, 16)
 FILES = ("quality-toys.json", "fewshot-toys.json", "speed.json", "refining-toys.json", "service.json", "scale.json")
 ELICITATION = "elicitation-toys.json"
+FOR_USERS = ("rankings", "reranking", "growth", "elicitation", "refining", "answers", "lessons")
 
 pytestmark = pytest.mark.slow
 
@@ -100,6 +101,24 @@ def made(toys, leaning):
             "100": {"build_s": 9.5, "peak_mb": 2100, "read_by_model": 100, "tokens_an_item": 30.5, "load_s": 0.25}
         },
     }
+    halves = {
+        "quality": [
+            {"protocol": "new-item", "users": 60, "float32": 0.3, "bfloat16": 0.297, "change": -0.01,
+             "difference": [-0.003, -0.006, 0.0001]},
+        ],
+        "speed": {"language_model": {"float32": 350.0, "bfloat16": 1200.0, "ratio": 3.43}},
+    }  # fmt: skip
+    few = {
+        "titles": 1682, "people": 12, "recall": 0.9542, "least_recall": 0.9, "tokens_read": 990, "seconds": 1.206,
+        "most_seconds": 2.404, "seconds_of_reading_all": 14.39, "seconds_once_a_catalogue": 10.97,
+    }  # fmt: skip
+    many = {
+        "titles": 100_000, "people": 5, "tokens_read": 480, "seconds": 0.637, "most_seconds": 0.7,
+        "seconds_once_a_catalogue": 18.35,
+    }  # fmt: skip
+    plain = {"mean": 0.7, "change": 0.0, "standard_error": 0.0}
+    picked = {"mean": 0.6, "change": -0.1, "standard_error": 0.04}
+    picks = {"people": 50, "position_bias": 0.4383, "ndcg": {"as it was": plain, "picks": picked}}
     both = [leaning(place / 3, name) for place, name in enumerate(OURS)]
     refined = {**run(toys, "new-item", both, measures=[NDCG]).to_json(), "refinement": "not promoted after 9 pairs"}
     trainers = {"ours": (350.0, 4.0), "SentenceTransformerTrainer": (200.0, 4.1)}
@@ -117,6 +136,9 @@ def made(toys, leaning):
         FILES[4]: {"benchmark": "service", "bars": {"p50, ms": ["<=", 20.0], "a second": [">=", 80.0]}, **about,
                    "results": {"p50, ms": 12.34, "a second": 79.0, "rounds": 100}},
         FILES[5]: {"benchmark": "scale", "results": scale, **about},
+        "precision.json": {"benchmark": "precision", "data": "ml-100k", "results": halves, **about},
+        "naming.json": {"benchmark": "naming", "results": {"dtype": "bfloat16", "few": few, "many": many}, **about},
+        "listwise.json": {"benchmark": "listwise", "results": picks, **about},
         ELICITATION: {"benchmark": "elicitation", "results": [talks(True), talks(False)], **about},
     }  # fmt: skip
 
@@ -180,6 +202,9 @@ class TestRecords:
             "elicitation": {"toys, seed 0": 2},
             "refining": {"toys, seed 0": 1},
             "speed": {"speed.json, seed 0": 1},
+            "precision": {"ml-100k, seed 0": 1},
+            "naming": {"naming.json, seed 0": 1},
+            "listwise": {"listwise.json, seed 0": 1},
             "scale": {"scale.json, seed 0": 1},
             "service": {"service.json, seed 0": 1},
         }
@@ -331,7 +356,7 @@ class TestTables:
                 line = block.splitlines()[0]
                 for said in ("seed 0", "commit 0123456,", cpu, ".json](results/"):
                     assert said in line
-                assert "users" in line or any(word in name for word in ("speed", "scale", "service"))
+                assert "users" in line or name.partition(",")[0] not in FOR_USERS
 
     def test_what_a_service_misses_of_what_is_asked_is_said(self, blocks):
         found = rows(blocks["service, service.json, seed 0"])
@@ -372,6 +397,23 @@ class TestTables:
         assert rows(block)["1,000"] == ["0.9987", "1.25 (2.50)", "9.00", "", "1,100", "0.010"]
         assert "| 1,000 | 12.0 (20.0) | 1.50 | 1.4 (1.50) | 0.980 |" in block
         assert "| 100 | 9.5 | 2,100 | 100 | 30.5 | 0.25 |" in block
+
+    def test_half_precision_is_shown_by_protocol_with_the_interval_of_the_difference(self, folder):
+        block = report.blocks(read(folder), folder=".")["precision, ml-100k, seed 0"]
+        told = rows(block)["new-item, 60 users"]
+        assert told == ["0.3000", "0.2970", "-1.0%", "-0.0030 [-0.0060, +0.0001]"]
+        assert "| language model | 350 | 1,200 | 3.43 |" in block
+
+    def test_naming_says_what_was_not_measured(self, folder):
+        found = rows(report.blocks(read(folder), folder=".")["naming, naming.json, seed 0"])
+        assert found["1,682"] == ["12", "0.954 (least 0.90)", "990", "1.21 (slowest 2.40)", "11.0", "14.4"]
+        assert found["100,000"][1:] == ["not measured", "480", "0.64 (slowest 0.70)", "18.4", "not measured"]
+
+    def test_picking_is_shown_with_standard_errors_and_its_bias(self, folder):
+        found = rows(report.blocks(read(folder), folder=".")["listwise, listwise.json, seed 0"])
+        assert found["as it was"] == ["0.7000", ""]
+        assert found["picks"] == ["0.6000", "-0.1000 (0.0400)"]
+        assert found["share of a pick that goes by the place"][0] == "0.44"
 
     def test_nothing_comes_of_no_results(self, tmp_path):
         assert report.blocks(read(tmp_path), folder="") == {}

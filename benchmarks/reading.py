@@ -1,0 +1,51 @@
+"""What the records say of the ways to read with the models: half precision, naming and picking, as rows of text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Rows = Sequence[Sequence[str]]
+
+
+def halves(found: Mapping[str, Any]) -> list[Rows]:
+    """Return what ``precision.py`` found: NDCG by protocol and precision, then tokens a second."""
+    first, second = (name for name in found["quality"][0] if name in ("float32", "bfloat16"))
+    ndcg = []
+    for each in found["quality"]:
+        values = [f"{each[name]:.4f}" for name in (first, second)]
+        difference = "{:+.4f} [{:+.4f}, {:+.4f}]".format(*each["difference"])
+        ndcg.append([f"{each['protocol']}, {each['users']} users", *values, f"{each['change']:+.1%}", difference])
+    rates = [
+        [role.replace("_", " "), f"{each[first]:,.0f}", f"{each[second]:,.0f}", f"{each['ratio']:.2f}"]
+        for role, each in found["speed"].items()
+    ]
+    return [
+        [["NDCG@10", first, second, "change", "difference"], *ndcg],
+        [["tokens a second", first, second, "ratio"], *rates],
+    ]
+
+
+def names(found: Mapping[str, Any]) -> list[Rows]:
+    """Return what ``naming.py`` found: how near searching comes to reading every title, and how long it takes."""
+    rows = [
+        ["titles", "people", "recall of the 20 likeliest", "tokens read", "s", "s once a catalogue", "s to read all"]
+    ]
+    for told in (each for each in found.values() if isinstance(each, Mapping)):
+        recall = f"{told['recall']:.3f} (least {told['least_recall']:.2f})" if "recall" in told else "not measured"
+        seconds = f"{told['seconds']:.2f} (slowest {told['most_seconds']:.2f})"
+        once = f"{told['seconds_once_a_catalogue']:.1f}"
+        whole = f"{told['seconds_of_reading_all']:.1f}" if "seconds_of_reading_all" in told else "not measured"
+        read, people = f"{told['tokens_read']:,}", str(told["people"])
+        rows.append([f"{told['titles']:,}", people, recall, read, seconds, once, whole])
+    return [rows]
+
+
+def picks(found: Mapping[str, Any]) -> list[Rows]:
+    """Return what ``listwise.py`` found: NDCG of short lists by who ordered them."""
+    rows = [[f"NDCG of {found['people']} people's lists", "mean", "change (standard error)"]]
+    for name, told in found["ndcg"].items():
+        changed = f"{told['change']:+.4f} ({told['standard_error']:.4f})" if told["standard_error"] else ""
+        rows.append([name, f"{told['mean']:.4f}", changed])
+    rows.append(["share of a pick that goes by the place", f"{found['position_bias']:.2f}", ""])
+    return [rows]
