@@ -79,7 +79,7 @@ def _said(
         return np.zeros(len(rows))
     odds = language.score(query, rows)
     if taught:
-        prompt, endings, _ = language.asked(query.description, rows.tolist())
+        prompt, endings = language.asked(query.description, rows.tolist())
         odds = np.where([mark(prompt, ending) in taught for ending in endings], 0.0, odds)
     return odds
 

@@ -729,10 +729,11 @@ class Recommender:
             others=objectives.OTHERS[learned_by],
         )
         asked += tutoring.described(drawn, self._reader)
-        put = tutoring.questions(asked, Language(model, self.catalogue, self.library))
+        language = Language(model, self.catalogue, self.library)
+        put = tutoring.questions(asked, language)
         taught, judges = questions.parted(put, seed=schedule.seed)
         told = tutoring.manifest(taught, judges, shape, schedule, self.library.hash(), learned_by)
-        asking = len(objectives.grouped(judges, learned_by))
+        asking = len(judges) if learned_by == "answers" else len(objectives.grouped(judges, learned_by))
         if asking < gate.FEWEST or len({one.liked for one in judges}) < 2:
             return Refinement(self, False, "", gate.unasked(()), None, told)
         with watching.board(tensorboard) as board:
@@ -740,6 +741,7 @@ class Recommender:
                 model,
                 taught,
                 judges,
+                alone=language.for_nobody,
                 objective=learned_by,
                 shape=shape,
                 schedule=schedule,

@@ -35,8 +35,8 @@ def questions(told: Sequence[tuple[Told, str]], language: Language) -> list[Ques
     found = []
     for one, description in told:
         if description:
-            prompt, (ending,), alone = language.asked(description, [one.row])
-            found.append(Question(one.owner, prompt, ending, float(alone[0]), one.liked))
+            prompt, (ending,) = language.asked(description, [one.row])
+            found.append(Question(one.owner, prompt, ending, one.row, one.liked))
     return found
 
 

@@ -46,11 +46,14 @@ def checked(objective: str) -> Objective:
 def grouped(questions: Sequence[Question], objective: Objective) -> list[list[int]]:
     """Return the places of the questions that stand together in a loss.
 
-    With ``answers`` each is alone. Else those are together that were asked of the same person, who had said the same;
-    people who said nothing but yes, or nothing but no, are left out.
+    Those are together that were asked of the same person, who had said the same; where order is learned, people who
+    said nothing but yes, or nothing but no, are left out.
     """
     if objective == "answers":
-        return [[place] for place in range(len(questions))]
+        alike: dict[tuple[str, str], list[int]] = {}
+        for place, one in enumerate(questions):
+            alike.setdefault((one.owner, one.prompt), []).append(place)
+        return [group[start : start + LONGEST] for group in alike.values() for start in range(0, len(group), LONGEST)]
     of: dict[tuple[str, str], tuple[list[int], list[int]]] = {}
     for place, one in enumerate(questions):
         of.setdefault((one.owner, one.prompt), ([], []))[one.liked].append(place)
@@ -83,11 +86,10 @@ def _of_lists(scores: Tensor, liked: Tensor) -> Tensor:
     return (torch.logaddexp(yes, others) - yes).mean()
 
 
-def in_order(scores: NDArray[np.float64], liked: NDArray[np.bool_], groups: Sequence[Sequence[int]]) -> list[float]:
+def in_order(scores: Sequence[NDArray[np.float64]], liked: Sequence[NDArray[np.bool_]]) -> NDArray[np.float64]:
     """Return for each group of one person's questions what share of its yes and no stand in the right order (GAUC)."""
     found = []
-    for group in groups:
-        mine, yes = scores[list(group)], liked[list(group)]
+    for mine, yes in zip(scores, liked, strict=True):
         apart = mine[yes][:, None] - mine[~yes][None]
         found.append(float(((apart > 0) + 0.5 * (apart == 0)).mean()))
-    return found
+    return np.array(found)

@@ -21,6 +21,9 @@ HELD_OUT = 0.2
 ENOUGH = 40
 """So many questions are held out if that is no more than half."""
 
+MOST_HELD_OUT = 240
+"""As soon as so many are held out, those of no further people are: they are read twice more, in seconds."""
+
 TARGETS = 2
 """Of how many of a user's last likes it is asked."""
 
@@ -39,14 +42,14 @@ class Question:
         owner: Who answers; all of one's questions are held out together.
         prompt: What the model reads first: instruction and person.
         ending: What it reads then: the item, and the beginning of its own turn.
-        alone: The model's own log-odds of yes for nobody.
+        row: The item's.
         liked: The answer.
     """
 
     owner: str
     prompt: str
     ending: str
-    alone: float
+    row: int
     liked: bool
 
     @property
@@ -159,7 +162,7 @@ def parted(questions: Iterable[Question], *, seed: int) -> tuple[list[Question],
             f"{len(every)} answered questions, {answers}: the language model needs at least {LEAST}, with yes and no"
             " among them; until then calibrated() learns from what there is"
         )
-    wanted = min(max(int(HELD_OUT * len(every)), ENOUGH), len(every) // 2)
+    wanted = min(max(int(HELD_OUT * len(every)), ENOUGH), len(every) // 2, MOST_HELD_OUT)
     out = {one.owner for one in every[:wanted]}
     taught = [one for one in every if one.owner not in out]
     return taught, [one for one in every if one.owner in out]

@@ -80,10 +80,13 @@ class Language:
             found[start : start + size] = given - self._for_nobody(questions)
             yield found.copy()
 
-    def asked(self, description: str, rows: Sequence[int]) -> tuple[str, list[str], NDArray[np.float64]]:
-        """Return a prompt, each row's question after it, and what the model as it came answers for nobody, in nats."""
-        questions = [self._question(int(row)) for row in rows]
-        return *self._put(description, questions), self._for_nobody(questions)
+    def asked(self, description: str, rows: Sequence[int]) -> tuple[str, list[str]]:
+        """Return a prompt and each row's question after it."""
+        return self._put(description, [self._question(int(row)) for row in rows])
+
+    def for_nobody(self, rows: Sequence[int]) -> NDArray[np.float64]:
+        """Return the log-odds that the model as it came answers for nobody, in nats; remembered. Shape: ``(rows,)``."""
+        return self._for_nobody([self._question(int(row)) for row in rows])
 
     def _for_nobody(self, questions: Sequence[str]) -> NDArray[np.float64]:
         new = [question for question in dict.fromkeys(questions) if question not in self._alone]

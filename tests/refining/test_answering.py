@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from coldstart.entities import Answer, Interaction, Profile
 from coldstart.errors import AdapterError, CatalogueError
@@ -63,11 +64,46 @@ def test_an_adapter_that_has_learned_nothing_leaves_every_score(recommender):
 
 def test_what_is_trained_is_the_score_that_ranks(recommender):
     asked = put(recommender, [Answer(WHO, f"t{row:02d}", True) for row in range(30)])
-    module = answering.Answering(
+    module = tutor(recommender)
+    apart = [groups(recommender, [one]) for one in asked]
+    together = groups(recommender, asked[:16]), groups(recommender, asked[16:])
+    assert module.try_together(together)
+    found = np.concatenate(answering.scored(module, apart)), np.concatenate(answering.scored(module, together))
+    assert found[0] == pytest.approx(said(recommender), abs=1e-4)
+    assert found[1] == pytest.approx(said(recommender), abs=1e-4)
+
+
+def test_a_model_that_doesnt_answer_as_it_would_is_asked_one_by_one(recommender, monkeypatch):
+    asked = put(recommender, [Answer(WHO, f"t{row:02d}", True) for row in range(12)])
+    module = tutor(recommender)
+    monkeypatch.setattr(module, "_joined", lambda groups: torch.zeros(sum(map(len, groups))))
+    together = [groups(recommender, asked)]
+    assert not module.try_together(together)
+    assert np.concatenate(answering.scored(module, together)) == pytest.approx(said(recommender)[:12], abs=1e-4)
+
+
+def test_a_prompt_that_is_shared_is_read_once(recommender):
+    asked = put(recommender, [Answer(WHO, f"t{row:02d}", True) for row in range(12)])
+    module, read = tutor(recommender), []
+    forward = module.model.forward
+    module.model.forward = lambda *given, **named: read.append(named["input_ids"].numel()) or forward(*given, **named)
+    try:
+        answering.scored(module, [groups(recommender, asked)])
+    finally:
+        del module.model.forward
+    group = groups(recommender, asked)
+    assert sum(read) == len(group.prompt) + sum(map(len, group.endings))
+
+
+def tutor(recommender):
+    return answering.Answering(
         recommender.language_model.model, yes=_first(recommender, "Yes"), no=_first(recommender, "No")
     )
-    rows = [answering._row(recommender.language_model, one) for one in asked]
-    assert answering._scores(module, rows) == pytest.approx(said(recommender), abs=1e-4)
+
+
+def groups(recommender, asked):
+    language = Language(recommender.language_model, recommender.catalogue, recommender.library)
+    return answering.asked(recommender.language_model, asked, language.for_nobody)
 
 
 def _first(recommender, word):
@@ -185,7 +221,7 @@ def test_order_cant_be_learned_from_people_who_say_nothing_but_yes_or_no(recomme
     taught, judges = questions.parted(put(recommender, told), seed=0)
     assert not objectives.grouped(judges, objective)
     with pytest.raises(CatalogueError, match="nobody said both yes and no"):
-        answering.taught(recommender.language_model, taught, judges, objective=objective)
+        answering.taught(recommender.language_model, taught, judges, alone=np.zeros_like, objective=objective)
     assert "fewer than 8 can't tell" in str(recommender.refine_language(told, objective=objective))
 
 

@@ -13,7 +13,7 @@ SCORES, LIKED = torch.tensor([0.3, -1.2, 2.0, 0.5]), torch.tensor([True, False, 
 
 
 def asked(owner, answers, prompt="p"):
-    return [Question(owner, prompt, f"{place}", 0.0, liked) for place, liked in enumerate(answers)]
+    return [Question(owner, prompt, f"{place}", place, liked) for place, liked in enumerate(answers)]
 
 
 def test_losses_are_those_of_the_papers():
@@ -31,13 +31,14 @@ def test_order_doesnt_know_the_level(objective):
     assert float(loss(SCORES + 7, LIKED)) == pytest.approx(float(loss(SCORES, LIKED)), rel=1e-5)
 
 
-def test_answers_alone_stand_alone():
-    questions = [*asked("ann", [True, False]), *asked("bob", [True])]
-    assert objectives.grouped(questions, "answers") == [[0], [1], [2]]
+def test_answers_of_one_person_who_had_said_the_same_stand_together():
+    questions = [*asked("ann", [True, True]), *asked("bob", [True]), *asked("ann", [False], prompt="q")]
+    assert objectives.grouped(questions, "answers") == [[0, 1], [2], [3]]
+    assert [len(group) for group in objectives.grouped(asked("ann", [True] * 40), "answers")] == [16, 16, 8]
 
 
 @pytest.mark.parametrize("objective", ["pairs", "lists"])
-def test_together_stand_answers_of_one_person_who_had_said_the_same(objective):
+def test_where_order_is_learned_together_stand_answers_of_one_person_who_had_said_the_same(objective):
     questions = [*asked("ann", [True, False, False]), *asked("bob", [True]), *asked("ann", [False], prompt="q")]
     assert objectives.grouped(questions, objective) == [[0, 1, 2]]
 
@@ -54,6 +55,6 @@ def test_no_group_is_too_long_and_each_has_both(yes, no):
 
 
 def test_order_is_judged_within_each_person():
-    liked = np.array([True, False, True, False, False])
-    scores = np.array([1.0, 0.0, -5.0, -5.0, -6.0])
-    assert objectives.in_order(scores, liked, [[0, 1], [2, 3, 4]]) == [1.0, 0.75]
+    liked = [np.array([True, False]), np.array([True, False, False])]
+    scores = [np.array([1.0, 0.0]), np.array([-5.0, -5.0, -6.0])]
+    assert objectives.in_order(scores, liked).tolist() == [1.0, 0.75]
