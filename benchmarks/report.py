@@ -68,7 +68,8 @@ very likes that are asked for. A cell is empty where a system had nothing to ans
 
 As people write it today, with the same language model: a yes or no for each of the 20 candidates that semantic search
 puts first (or that are given), and a numbered list that is written out and parsed. NDCG@10 on few users, since it takes
-half a minute a user on one core. Popularity has counted what others like; the rest here, ours too, knows words alone.""",
+half a minute a user on one core. Popularity has counted what others like; the rest, ours too, knows words
+alone.""",
     "growth": f"""### A platform that grows
 
 By how many interactions of other users the platform has seen and how many favourites a new user states: NDCG@10 of
