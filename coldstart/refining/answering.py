@@ -276,7 +276,7 @@ def asked(
 
 def scored(module: Answering, groups: Sequence[Asked]) -> list[NDArray[np.float64]]:
     """Return the log-odds of each group's questions, less those for nobody. Shape of each: ``(questions,)``."""
-    found = {}
+    found: dict[int, NDArray[np.float64]] = {}
     with torch.no_grad():
         for part in module.parts(groups):
             scores = module.scores(part).double().cpu().numpy()
