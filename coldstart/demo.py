@@ -16,7 +16,7 @@ SIGN_UPS: Mapping[str, Profile] = MappingProxyType(
             text="I love seafood and want something fresh and crisp",
             attributes={"age": 27, "occupation": "marine biologist"},
         ),
-        "Chloé": Profile(text="sweet sparkling wine for birthday parties and desserts", attributes={"age": 22}),
+        "Chloé": Profile(text="sparkling wine for birthday parties and toasts", attributes={"age": 22}),
     }
 )
 """Invented people, as a sign-up form would know them."""
