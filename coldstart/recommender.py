@@ -1191,8 +1191,16 @@ class Recommender:
 
         No row is excluded and the language model isn't asked. See :meth:`listed`.
         """
-        query, _ = self._reader.read(profile, context, describe=False)
+        query = self.query(profile, context=context)
         return query, self._ranker.score(query, np.arange(len(self.catalogue)), self.platform)
+
+    def query(self, profile: Profile, *, context: Context | None = None) -> Query:
+        """Return a profile in rows and vectors.
+
+        Raises:
+            UnknownItem: An id that the catalogue doesn't hold.
+        """
+        return self._reader.read(profile, context, describe=False)[0]
 
     def listed(self, scores: ranking.Scores, k: int) -> tuple[Recommendation, ...]:
         """Return the ``k`` best of scored candidates as they are recommended."""

@@ -53,13 +53,14 @@ class ExpectedGain:
 
     def options(self, worth: Worth, left: Sequence[int], most: int) -> list[int]:
         """Choose one by one: what each is worth alone, less what it shares with those chosen before."""
-        gains = worth.alone
-        chosen: list[int] = []
-        rest = sorted(left, key=lambda place: -gains[place])[: 5 * most]
-        while rest and len(chosen) < most:
-            best = max(rest, key=lambda place: gains[place] * (1.0 - worth.alike(place, chosen)))
-            chosen.append(best)
-            rest.remove(best)
+        rest = sorted(left, key=lambda place: -worth.alone[place])[: 5 * most]
+        gains, chosen = worth.alone[rest], list[int]()
+        free, shared = np.ones(len(rest), np.bool_), np.zeros(len(rest))
+        while len(chosen) < min(most, len(rest)):
+            best = int(np.where(free, gains * (1.0 - shared), -np.inf).argmax())
+            chosen.append(rest[best])
+            free[best] = False
+            shared = np.maximum(shared, worth.alike(rest, rest[best]))
         return chosen
 
     def value(self, worth: Worth, places: Sequence[int], *, items: bool) -> float:  # noqa: ARG002 -- all alike

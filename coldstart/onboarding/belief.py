@@ -166,19 +166,30 @@ class Belief:
     Attributes:
         mean: ``m'`` of all variables. Shape: ``(variables,)``.
         askable: The variables that may be asked about. Shape: ``(askable,)``.
-        columns: Their columns of ``C'``. Shape: ``(variables, askable)``.
+        prior: Their columns of ``C``. Shape: ``(variables, askable)``.
         before: Their variances before any answer. Shape: ``(askable,)``.
         items: How many of the variables are items.
+        told: What answers take off: ``C H'``, and what it is multiplied by. Shapes: ``(variables, observations)`` and
+            ``(observations, askable)``; None before any.
     """
 
     mean: Floats
     askable: Rows
-    columns: NDArray[np.float32]
+    prior: NDArray[np.float32]
     before: Floats
     items: int
+    told: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
-    def after(self, observed: Sequence[Observation], seen: Floats, inner: Floats, given: Floats) -> Belief:
-        """Return the belief after observations.
+    @cached_property
+    def columns(self) -> NDArray[np.float32]:
+        """The askable variables' columns of ``C'``, which a list doesn't need. Shape: ``(variables, askable)``."""
+        if self.told is None:
+            return self.prior
+        seen, solved = self.told
+        return self.prior - seen @ solved
+
+    def after(self, observed: Sequence[Observation], seen: NDArray[np.float32], inner: Floats, given: Floats) -> Belief:
+        """Return the belief after observations; this one is of nobody's answers yet.
 
         Args:
             observed: What was answered.
@@ -188,9 +199,8 @@ class Belief:
         """
         values = np.array([one.value for one in observed])
         mean = self.mean + seen @ np.linalg.solve(inner, values - given)
-        across = seen[self.askable].T  # H C, at what may be asked
-        columns = self.columns - (seen @ np.linalg.solve(inner, across)).astype(np.float32)
-        return replace(self, mean=mean, columns=columns)
+        across = seen[self.askable].T.astype(np.float64)  # H C, at what may be asked
+        return replace(self, mean=mean, told=(seen, np.linalg.solve(inner, across).astype(np.float32)))
 
     def chances(self, popularity: Floats) -> Floats:
         """Return the chance of liking each item, at least a tenth of its popularity. Shape: ``(items,)``."""
@@ -272,13 +282,11 @@ class Worth:
         p = self._expected
         return np.asarray(-p * np.log2(p) - (1 - p) * np.log2(1 - p))
 
-    def alike(self, place: int, others: Sequence[int]) -> float:
-        """Return the largest squared correlation of an askable variable with some others, 0 to 1."""
-        if not others:
-            return 0.0
-        rows = list(others)
-        squared = self._inner[place, rows] ** 2 / (self._variance[place] * self._variance[rows])
-        return float(min(squared.max(), 1.0))
+    def alike(self, places: Sequence[int], other: int) -> Floats:
+        """Return the squared correlation of some askable variables with another one, 0 to 1. Shape: ``(places,)``."""
+        rows = list(places)
+        squared = self._inner[rows, other] ** 2 / (self._variance[rows] * self._variance[other])
+        return np.asarray(np.minimum(squared, 1.0))
 
     def together(self, places: Sequence[int]) -> float:
         """Return by how much answers on several askable variables at once are expected to raise the list's value."""
@@ -299,8 +307,9 @@ class Worth:
 
 
 def _root(correlation: Floats) -> Floats:
+    """Return the symmetric root, which moves no more than the matrix does: draws are the same whatever the rounding."""
     values, vectors = np.linalg.eigh(correlation)
-    root: Floats = vectors * np.sqrt(np.maximum(values, 0.0))
+    root: Floats = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
     return np.asarray(_unit(root), np.float64)
 
 

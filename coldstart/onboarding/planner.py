@@ -114,7 +114,7 @@ class Onboarding:
             UnknownItem: The profile names an item that the catalogue doesn't hold.
         """
         dialogue = Dialogue(profile or Profile())
-        self.recommender.weighed(dialogue.profile)
+        self._read(dialogue)
         return dialogue
 
     def answered(self, dialogue: Dialogue, question_id: str, value: Any) -> Dialogue:
@@ -227,11 +227,11 @@ class Onboarding:
         if not known.all():
             columns[:, ~known] = ground.columns(variables[~known])
         column_of = {int(variable): place for place, variable in enumerate(variables)}
-        sums = np.zeros((len(variables), len(observed)))
+        sums = np.zeros((len(variables), len(observed)), np.float32)
         for place, one in enumerate(observed):
             sums[[column_of[variable] for variable in one.variables], place] = one.signs
-        seen = columns.astype(np.float64) @ sums
-        inner = sums.T @ seen[variables]
+        seen = columns @ sums
+        inner = sums.T.astype(np.float64) @ seen[variables]
         noise = np.array([one.noise for one in observed]) * np.diag(inner) + 1e-9
         return anybody.after(observed, seen, inner + np.diag(noise), sums.T @ ground.mean[variables])
 
@@ -322,7 +322,7 @@ class Onboarding:
 
     def _read(self, dialogue: Dialogue) -> Query:
         """Return what was known at the start, in rows."""
-        return self.recommender.weighed(dialogue.profile)[0]
+        return self.recommender.query(dialogue.profile)
 
     def _label(self, row: int) -> Option:
         item = self.recommender.catalogue[row]
