@@ -24,6 +24,8 @@ Values = dict[str, str | tuple[str, ...] | dict[str, str]]
 MOST_MEMBERS = 512
 """Members of one list that are ever looked at."""
 
+_FEW, _SHORT = 16, 60  # members, and characters of each, of values that are remembered
+
 _ROLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "profile": ("age", "birth_year", "gender", "occupation", "origin", "language", "text", "plain", "dropped"),
@@ -212,10 +214,9 @@ class Fields:
 
     def _words(self, value: Value, entity: Entity) -> tuple[str, ...]:
         """Return what a value says, as distinct words; nothing for placeholders and web addresses."""
-        members = value[:MOST_MEMBERS] if isinstance(value, tuple) else (value,)
-        words = (_scalar(member, READ_MEMBER if len(members) > 1 else READ) for member in members)
-        kept = (w for w in words if not says_nothing(w) and not _ADDRESS.match(w))
-        return tuple(dict.fromkeys(w for w in kept if w.casefold() not in self.silent[entity]))
+        members = value if isinstance(value, tuple) else (value,)
+        short = len(members) <= _FEW and all(type(member) is str and len(member) <= _SHORT for member in members)
+        return (_said_again if short else _said)(members, self.silent[entity])
 
     def _fact(self, found: _Found) -> str:
         """Return "favourite colour: red", "has children", "no children" or "smoker: no"."""
@@ -284,6 +285,18 @@ class _Found:
 
     name: str
     words: tuple[str, ...]
+
+
+def _said(members: tuple[Scalar, ...], silent: frozenset[str]) -> tuple[str, ...]:
+    """Return the members of a value that say something, as distinct words."""
+    members = members[:MOST_MEMBERS]
+    words = (_scalar(member, READ_MEMBER if len(members) > 1 else READ) for member in members)
+    kept = (w for w in words if not says_nothing(w) and not _ADDRESS.match(w))
+    return tuple(dict.fromkeys(w for w in kept if w.casefold() not in silent))
+
+
+# Items share most of their values, and each of them is read for what it is and for what it is called.
+_said_again = lru_cache(maxsize=8192)(_said)
 
 
 def _flat(found: Iterable[_Found]) -> tuple[str, ...]:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 LENGTH_POWER = 0.7
 """Log-probabilities are divided by tokens to this power: 1 favours long familiar phrases, 0 favours short titles."""
 
+FIXED = 8
+"""Arrays of rows that can't be written to, such as samples, of which what was worked out last is kept."""
+
 _SHRINK_MEAN = 10.0
 _MANY = 200  # rows that don't take the place of few
 
@@ -115,16 +118,18 @@ class Index:
     def at(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the centred vectors of some rows. Shape: ``(rows, dimension)``.
 
-        Those of the last arrays of rows are kept, two of many rows and two of few, since every scorer asks for them.
+        Those of the last arrays of rows are kept, two of many rows and two of few, since every scorer asks for them;
+        and those of the last :data:`FIXED` arrays that can't be written to, such as samples: later requests want them.
         """
         if not self.is_large or "centred" in self.__dict__:
             return self.centred[rows]
-        name = "_kept_many" if len(rows) > _MANY else "_kept_few"
+        fixed = not rows.flags.writeable
+        name = "_kept_fixed" if fixed else "_kept_many" if len(rows) > _MANY else "_kept_few"
         kept: tuple[tuple[Any, NDArray[np.float32]], ...] = self.__dict__.get(name, ())
         found = next((vectors for asked, vectors in kept if asked is rows), None)
         if found is None:
             found = self.search[rows]
-        self.__dict__[name] = ((rows, found), *(one for one in kept if one[0] is not rows))[:2]
+        self.__dict__[name] = ((rows, found), *(one for one in kept if one[0] is not rows))[: FIXED if fixed else 2]
         return found
 
     @cached_property

@@ -15,7 +15,7 @@ from coldstart import shortlist
 from coldstart.entities import Part, Recommendation
 from coldstart.errors import ProfileError
 from coldstart.fusion import DEFAULT_WEIGHTS, moments, settled, standardise, top, weighted_sum
-from coldstart.index import Index
+from coldstart.index import FIXED, Index
 from coldstart.learning.neighbours import Linear
 from coldstart.learning.platform import Platform
 from coldstart.scoring import VIEWS, Query, Scorer, collaborative
@@ -122,6 +122,7 @@ class Ranker:
             *([self._following] if self._following else []),
         )
         self._sampled: NDArray[np.int64] | None = None
+        self._samples: dict[bytes, NDArray[np.int64]] = {}
         self._stood: tuple[Any, shortlist.Standing] | None = None
         ids = index.catalogue.ids
         known = previous._index.catalogue.ids if previous is not None else ()
@@ -247,9 +248,9 @@ class Ranker:
         return learned, scorers
 
     def _reference(self, allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Return a sample of the rows that are allowed, rising."""
+        """Return a sample of the rows that are allowed, rising; the same array where it was asked for lately."""
         if self._sampled is None:
-            self._sampled = self.sample(shortlist.SAMPLE)
+            self._sampled = self._fixed(self.sample(shortlist.SAMPLE))
         if allowed[self._sampled].all():
             return self._sampled
         looked = 2 * shortlist.SAMPLE
@@ -257,8 +258,21 @@ class Ranker:
             found = self._drawn[:looked]
             found = found[allowed[found]]
             if len(found) >= shortlist.SAMPLE or looked >= len(self._drawn):
-                return np.sort(found[: shortlist.SAMPLE]).astype(np.int64)
+                return self._fixed(np.sort(found[: shortlist.SAMPLE]).astype(np.int64))
             looked *= 4
+
+    def _fixed(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return an array of the same rows that nobody changes: one that was returned lately, if there is any.
+
+        What scorers work out of such an array is kept for the next request with the same filter.
+        """
+        name = rows.tobytes()
+        found = self._samples.pop(name, rows)
+        found.flags.writeable = False
+        self._samples[name] = found
+        for oldest in list(self._samples)[:-FIXED]:
+            self._samples.pop(oldest, None)
+        return found
 
     @cached_property
     def _drawn(self) -> NDArray[np.int32]:

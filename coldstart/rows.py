@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ENCODED = ("vectors", "facets")
 """Sections that hold what the encoder made of texts."""
 
-_CHUNK = 1024
+_CHUNK = 2048
 _UNREADABLE = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile)
 
 

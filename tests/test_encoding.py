@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
+import torch
 
 from coldstart.encoding import Encoder
 from coldstart.errors import ModelError
@@ -71,6 +74,24 @@ def test_the_size_of_batches_changes_nothing(encoder, monkeypatch, batch):
     monkeypatch.setattr("coldstart.encoding._BATCH_TEXTS", batch)
     monkeypatch.setattr("coldstart.encoding._BATCH_TOKENS", batch * 8)
     np.testing.assert_allclose(encoder.encode(TEXTS), expected, atol=CLOSE)
+
+
+def test_threads_that_each_read_batches_of_their_own_change_nothing(encoder, monkeypatch):
+    texts = [f"{text} {number}" for number in range(8) for text in TEXTS]
+    expected = encoder.encode(texts)
+    before, busy = torch.get_num_threads(), set()
+    forward = encoder._forward
+    monkeypatch.setattr("coldstart.encoding._BATCH_TEXTS", 4)
+    monkeypatch.setattr(encoder, "_forward", lambda *given: busy.add(threading.get_ident()) or forward(*given))
+    torch.set_num_threads(2)
+    try:
+        done = []
+        np.testing.assert_allclose(encoder.encode(texts, progress=done.append), expected, atol=CLOSE)
+        assert sum(done) == len(texts)
+        assert threading.get_ident() not in busy
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_progress_counts_to_the_number_of_texts(encoder, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from coldstart import search, shortlist
 from coldstart.catalogue import Catalogue
 from coldstart.entities import Interaction, Item
 from coldstart.facets import Facets
-from coldstart.index import AppealEvidence, Index
+from coldstart.index import FIXED, AppealEvidence, Index
 from coldstart.interactions import Interactions
 from coldstart.learning.demographics import Trust
 from coldstart.learning.weighing import Weighing
@@ -131,6 +133,23 @@ def test_only_what_is_allowed_comes(ranker, index, share):
     scores = ranker.shortlisted(asked(index, 1, likes=3, text=True), allowed, None)
     assert allowed[scores.rows].all()
     assert len(ranker.ranked(scores, 10)) == 10
+
+
+def test_requests_with_one_filter_read_the_sample_that_tells_their_scale_once(index, monkeypatch):
+    monkeypatch.setattr(search, "EXACT", 1000)
+    read, ranker = [], Ranker(index := replace(index), {})
+    whole = search.Search._whole
+    monkeypatch.setattr(search.Search, "_whole", lambda self, rows: read.append(len(rows)) or whole(self, rows))
+    monkeypatch.setattr(shortlist, "SAMPLE", 700)
+    monkeypatch.setattr(shortlist, "FEW", 1000)
+    allowed = np.random.default_rng(2).random(ITEMS) < 0.5
+    for seed in range(3):
+        ranker.shortlisted(asked(index, seed, text=True), allowed, None)
+    assert read.count(700) == 1
+    for _ in range(2 * FIXED):  # others come between, and memory stays bounded
+        allowed[np.random.default_rng(len(read)).integers(ITEMS, size=40)] ^= True
+        ranker.shortlisted(asked(index, 3, text=True), allowed, None)
+    assert len(ranker._samples) == len(index.__dict__["_kept_fixed"]) == FIXED
 
 
 def test_a_catalogue_that_is_small_is_scored_whole(index):

@@ -115,11 +115,11 @@ class Lexical:
         wanted = self._wanted(query)
         if wanted is None:
             return np.full(len(rows), np.nan)
-        places, matrix = np.flatnonzero(wanted), self._weighed[1]
+        matrix = self._weighed[1]
         if _MANY_TIMES * len(rows) < matrix.shape[0]:
             few: NDArray[np.float64] = np.sqrt(np.maximum(self._taken(rows) @ wanted, 0.0))
             return few
-        shared = np.zeros(matrix.shape[0])
+        places, shared = np.flatnonzero(wanted), np.zeros(matrix.shape[0])
         if len(places) <= _FEW_WORDS:
             by_word = self._by_word
             for place in places:

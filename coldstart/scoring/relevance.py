@@ -89,7 +89,14 @@ class Taste:
         return (found[rows] if most else found).astype(np.float64)
 
     def direction(self, query: Query) -> NDArray[np.float32]:
-        """Return the taste of someone who likes something. Shape: ``(dimension,)``."""
+        """Return the taste of someone who likes something, worked out once a request. Shape: ``(dimension,)``."""
+        name = Taste, id(self._index)
+        if name not in query.kept:
+            query.kept[name] = self._learned(query)
+        found: NDArray[np.float32] = query.kept[name]
+        return found
+
+    def _learned(self, query: Query) -> NDArray[np.float32]:
         phrases = [query.vectors[phrase] for phrase in (*query.liked_phrases, *query.disliked_phrases)]
         seen = np.concatenate([query.liked, query.disliked])
         examples = _vectors(self._index, seen, phrases).astype(np.float64)

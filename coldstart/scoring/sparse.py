@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from coldstart.index import FIXED
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -15,21 +17,25 @@ _KEPT = 2
 class Taken:
     """Rows of a table. Those of the arrays of rows that were asked for last are kept, for who asks for these again.
 
+    Arrays that can't be written to are kept apart: they are asked for by later requests as well.
+
     Args:
         table: A SciPy CSR matrix.
     """
 
     def __init__(self, table: Any) -> None:
         self._table = table
-        self._kept: tuple[tuple[NDArray[np.int64], Any], ...] = ()
+        self._kept: dict[bool, tuple[tuple[NDArray[np.int64], Any], ...]] = {False: (), True: ()}
 
     def __call__(self, rows: NDArray[np.int64]) -> Any:
         """Return some rows as a CSR matrix; the array of them must not change. Shape: ``(rows, columns)``."""
-        kept = self._kept
+        fixed = not rows.flags.writeable
+        kept = self._kept[fixed]
         found = next((table for asked, table in kept if asked is rows), None)
         if found is None:
             found = self._table[rows]
-        self._kept = ((rows, found), *(one for one in kept if one[0] is not rows))[:_KEPT]
+        others = (one for one in kept if one[0] is not rows)
+        self._kept[fixed] = ((rows, found), *others)[: FIXED if fixed else _KEPT]
         return found
 
 
