@@ -6,7 +6,7 @@ import copy
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -649,6 +649,20 @@ class Recommender:
             observing=lambda one: one._having_observed(taught),
             seed=schedule.seed,
         )
+        return self._kept(refined, verdict, done, told, path=path, rule=rule, hold=hold)
+
+    def _kept(
+        self,
+        refined: Recommender,
+        verdict: gate.Verdict,
+        done: Trained,
+        told: dict[str, Any],
+        *,
+        path: str | os.PathLike[str] | None,
+        rule: Mapping[str, Any] | None = None,
+        hold: bool = False,
+    ) -> Refinement:
+        """Return what came of a refinement; an adapter that the gate lets through is kept and put to use."""
         if not verdict.better:
             return Refinement(self, False, "", verdict, done, told)
         index, encoder = refined.index, refined.encoder
@@ -669,6 +683,99 @@ class Recommender:
         if hold:
             return Refinement(self._with(index, self._ranker.given, encoder), True, version, verdict, done, told)
         return Refinement(self.promoted(path, version), True, version, verdict, done, told)
+
+    def distil(
+        self,
+        interactions: Interactions | Iterable[Interaction],
+        *,
+        people: int = 200,
+        path: str | os.PathLike[str] | None = None,
+        schedule: Schedule | None = None,
+        hold: bool = False,
+        progress: Progress | None = None,
+    ) -> Refinement:
+        """Learn what the language model makes of people, as a matrix behind the encoder, for requests without it.
+
+        For some people, each known by a few of their likes, it reads some dozens of titles and tells how much readier
+        it is to name each than for nobody, as with ``recommend(language=...)``. A matrix of low rank learns that order,
+        and then scores whole catalogues without the language model, as ``following``. As with :meth:`refine` it is let
+        through only if people who are held out are shown more of what they liked later than this recommender would
+        show them; how much it counts, others of them choose. See :mod:`coldstart.refining.distilling`.
+
+        Args:
+            interactions: Who liked what.
+            people: How many people the language model reads titles for, at most; a quarter as many say when to stop.
+            path: The index's folder: what is let through is kept and promoted there.
+            schedule: How long learning may take, without the reading, and its seed.
+            hold: Keep it, but let the index there stay without it.
+            progress: Called as the work goes on.
+
+        Raises:
+            AdapterError: The index has no language model.
+            CatalogueError: Fewer than four pairs of items that one user likes.
+            ProfileError: ``people`` isn't a whole number >= 4.
+        """
+        from coldstart.refining import distilling
+
+        model, people = self.language_model, count(people, "people", least=4)
+        if model is None:
+            raise AdapterError("the index has no language model to learn from: build it with one, or refine")
+        schedule = schedule or Schedule()
+        events = interactions if isinstance(interactions, Interactions) else Interactions.from_records(interactions)
+        lesson = refinement.lesson(events, {id_: row for row, id_ in enumerate(self.catalogue.ids)}, seed=schedule.seed)
+        told: dict[str, Any] = {
+            "pairs": 0, "users": 0, "judges": len(lesson.judges), "events": lesson.events, "unknown": lesson.unknown,
+            "data": lesson.hash, "templates": self.library.hash(), "teacher": model.provenance,
+        }  # fmt: skip
+        if len(lesson.judges) < gate.FEWEST:
+            return Refinement(self, False, "", gate.unasked(lesson.judges), None, told)
+        everyone = [user for user in lesson.taught.users if len(user.likes) > 1]
+        order = np.random.default_rng([schedule.seed, 29]).permutation(len(everyone))
+        asked = [everyone[at] for at in order[:people]], lesson.choosing[: max(people // 4, 4)]
+        present, namer = self._without({user.id for user in lesson.judges}), self._rereading(model)
+
+        def ranked(likes: tuple[int, ...]) -> NDArray[np.int64]:
+            query, _ = self._reader.read(self._liking(likes), None, describe=False)
+            allowed = np.ones(len(self.catalogue), np.bool_)
+            allowed[list(likes)] = False
+            scores = present.ranker.shortlisted(query, allowed, present.platform, wanted=distilling.BEST)
+            return scores.rows[np.argsort(-scores.fused, kind="stable")]
+
+        def read(likes: tuple[int, ...], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+            return namer.score(self._reader.read(self._liking(likes), None)[0], rows)
+
+        def tell(done: int) -> None:
+            if progress is not None:
+                progress("people the language model reads for", done, sum(map(len, asked)))
+
+        taught, checks = (
+            distilling.readings(users, ranked=ranked, read=read, seed=schedule.seed, progress=tell) for users in asked
+        )
+        if not taught or not checks:
+            return Refinement(self, False, "", gate.unasked(()), None, told)
+        base = self.encoder.base
+        vectors = self.index.vectors if base is self.encoder else base.encode(self.index.documents)
+        adapter, done, agreement = distilling.learned(
+            np.asarray(vectors), taught, checks, schedule, base=base.hash,
+            told=watching.Watch("distilling", distilling.EVERY, progress=progress),
+        )  # fmt: skip
+        told |= {"pairs": sum(len(one.rows) for one in taught), "users": len(taught), "agreement": asdict(agreement)}
+        if adapter is None:
+            return Refinement(self, False, "", gate.unasked(lesson.judges), done, told)
+        out = {user.id for user in lesson.judges}
+        learned_from = events.take(np.array([user not in out for user in events.user_ids], np.bool_)[events.users])
+        refined, verdict = judging.judged(
+            present,
+            [adapter],
+            lesson,
+            adapted=present._adapting(plain=np.asarray(vectors), progress=progress),
+            observing=lambda one: one._having_observed(learned_from),
+            seed=schedule.seed,
+        )
+        return self._kept(refined, verdict, done, told, path=path, hold=hold)
+
+    def _liking(self, rows: Iterable[int]) -> Profile:
+        return Profile(likes=[self.catalogue.ids[row] for row in rows])
 
     def refine_language(
         self,

@@ -14,7 +14,20 @@ from collections.abc import Sequence
 import click
 
 from coldstart import __version__
-from coldstart.cli import adapters, demo, evaluate, index, models, observe, onboard, prompts, recommend, refine, serving
+from coldstart.cli import (
+    adapters,
+    demo,
+    distil,
+    evaluate,
+    index,
+    models,
+    observe,
+    onboard,
+    prompts,
+    recommend,
+    refine,
+    serving,
+)
 from coldstart.errors import ColdstartError
 
 
@@ -31,6 +44,7 @@ for command in (
     index.index,
     observe.observe,
     refine.refine,
+    distil.distil,
     adapters.adapters,
     recommend.recommend,
     recommend.audience,

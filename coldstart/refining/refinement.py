@@ -51,13 +51,15 @@ class Refinement:
     told: dict[str, Any]
 
     def __str__(self) -> str:
-        what = "answers" if self.told.get("kind") == "language" else "pairs"
+        what = "answers" if self.told.get("kind") == "language" else "readings" if "teacher" in self.told else "pairs"
         learned = f"{self.told['pairs']:,} {what} of {self.told['users']:,} users"
         if self.trained is None:
             return f"not refined: {self.verdict}; {learned} are there. The ranking stays as it is"
         steps = f"{self.trained.steps} steps in {self.trained.seconds / 60:.1f} min"
         if self.trained.best == 0 and self.verdict.refined == self.verdict.present == 0.0:
             why = "no step brought what people who were held out liked closer together"
+            if "teacher" in self.told:
+                why = "no step agreed better with what the language model tells of people who were held out"
             return f"not promoted after {learned}, {steps}: {why}. The ranking stays as it is"
         if self.promoted:
             of = f" for {segments.told(self.told['segment'])}" if "segment" in self.told else ""

@@ -61,6 +61,18 @@ def test_refine_list_show_rollback_promote_remove(folder, events):
     assert json.loads(run("adapters", "list", folder, "--json").output) == []
 
 
+def test_distil_says_what_was_learned_of_the_language_model_and_how_it_did(encoder, language_model, tmp_path, events):
+    folder = tmp_path / "index"
+    Recommender.build(Catalogue(ITEMS, kind="tea"), encoder=encoder, language_model=language_model, path=folder)
+    how = ["distil", folder, "--interactions", events, "--people", "8"]
+    told = json.loads(run(*how, "--json").output.splitlines()[-1])
+    assert told["users"] == 8
+    assert told["teacher"]["hash"] == language_model.hash
+    assert -1 <= told["agreement"]["before"] <= 1
+    assert "order agrees with the language model's" in run(*how, "--hold").output
+    assert ("in use" in run("adapters", "list", folder).output) == told["promoted"]
+
+
 def test_the_language_models_adapter_is_promoted_and_taken_back_apart_from_the_encoders(
     encoder, language_model, tmp_path, events
 ):

@@ -13,11 +13,12 @@ from coldstart.entities import Interaction, Item, Profile
 from coldstart.errors import AdapterError, CatalogueError
 from coldstart.interactions import Interactions
 from coldstart.recommender import Recommender
-from coldstart.refining import gate, registry
+from coldstart.refining import distilling, gate, registry
 from coldstart.refining.examples import User
 from coldstart.refining.lora import Shape
 from coldstart.refining.refinement import SCALES
 from coldstart.refining.schedule import Schedule, Trained
+from coldstart.scoring.naming import Naming
 
 pytestmark = pytest.mark.slow  # each trains
 
@@ -42,6 +43,12 @@ def events(people: int = 80, *, circles: bool = True, seed: int = 0) -> Interact
 @pytest.fixture(scope="module")
 def plain(encoder):
     return Recommender.build(Catalogue(ITEMS, kind="tea"), encoder=encoder, language_model=None)
+
+
+@pytest.fixture(scope="module")
+def both(encoder, language_model):
+    """An engine on the same teas that has a language model as well."""
+    return Recommender.build(Catalogue(ITEMS, kind="tea"), encoder=encoder, language_model=language_model)
 
 
 @pytest.fixture(scope="module")
@@ -315,3 +322,54 @@ def test_a_head_is_kept_promoted_and_loaded_like_any_adapter(plain, encoder, tmp
     again = plain.adapted(loaded.encoder.adapter, progress=lambda task, *_: tasks.append(task))
     assert scores(again) == pytest.approx(scores(loaded), abs=1e-5)
     assert tasks == []  # no text was read again
+
+
+class TestDistil:
+    @pytest.fixture
+    def teacher(self, monkeypatch):
+        """Let the language model be readier to name teas of the circle that a person's likes are of, or any."""
+
+        def use(*, sees=True):
+            def score(_namer, query, rows):
+                assert query.description
+                circle = round(np.mean(query.liked % 2))
+                told = np.random.default_rng(rows.sum()).normal(size=len(rows))
+                return told + (4.0 * (rows % 2 == circle) if sees else 0.0)
+
+            monkeypatch.setattr(Naming, "score", score)
+            monkeypatch.setattr(distilling, "RATE", 3e-2)
+
+        return use
+
+    def test_what_the_language_model_sees_ranks_without_it_once_it_is_let_through(
+        self, both, teacher, encoder, language_model, tmp_path
+    ):
+        teacher()
+        found = both.distil(events(200), people=40, path=tmp_path / "index")
+        assert found.promoted, str(found)
+        assert found.told["agreement"]["after"] > found.told["agreement"]["before"] + 0.2
+        assert found.told["teacher"] == language_model.provenance
+        assert "readings of" in str(found)
+        loaded = Recommender.load(tmp_path / "index", encoder=encoder, language_model=language_model)
+        assert scores(loaded) == pytest.approx(scores(found.recommender), abs=1e-5)
+        assert "following" in loaded.recommend(Profile(likes=["t00", "t02"]), k=1)[0].parts
+        assert [each.told["teacher"] for each in registry.listed(tmp_path / "index")] == [language_model.provenance]
+
+    def test_a_teacher_who_sees_nothing_changes_nothing(self, both, teacher):
+        teacher(sees=False)
+        before = scores(both)
+        found = both.distil(events(circles=False), people=20)
+        assert not found.promoted
+        assert found.recommender is both
+        assert (scores(both) == before).all()
+        assert "The ranking stays as it is" in str(found)
+
+    def test_few_people_cant_let_anything_through_and_nothing_is_read(self, both, monkeypatch):
+        monkeypatch.setattr(Naming, "score", lambda *_: pytest.fail("the language model was asked"))
+        found = both.distil(events(10))
+        assert not found.promoted
+        assert found.trained is None
+
+    def test_without_a_language_model_there_is_nothing_to_learn_from(self, plain):
+        with pytest.raises(AdapterError, match="no language model"):
+            plain.distil(events())
