@@ -1,4 +1,4 @@
-"""What the records say of the ways to read with the models: half precision, naming and picking, as rows of text."""
+"""What the records say of the ways to read with the models: half precision, naming, picking, distilling; as rows."""
 
 from __future__ import annotations
 
@@ -48,4 +48,22 @@ def picks(found: Mapping[str, Any]) -> list[Rows]:
         changed = f"{told['change']:+.4f} ({told['standard_error']:.4f})" if told["standard_error"] else ""
         rows.append([name, f"{told['mean']:.4f}", changed])
     rows.append(["share of a pick that goes by the place", f"{found['position_bias']:.2f}", ""])
+    return [rows]
+
+
+def distilled(found: Mapping[str, Any]) -> list[Rows]:
+    """Return what ``distilling.py`` found on a data set: NDCG, the gate's verdict, agreement and milliseconds."""
+    rows = [["", "NDCG@10", "difference", "ms a request"]]
+    for name, ms in found["ms"].items():
+        if name in found["ndcg"]:
+            changed = found["differences"].get(name)
+            told = "{:+.4f} [{:+.4f}, {:+.4f}]".format(*changed) if changed else ""
+            rows.append([name, f"{found['ndcg'][name]:.4f}", told, f"{ms:.1f}"])
+    agreed, verdict = found["agreement"], found["verdict"]
+    told = f"{verdict['present_ndcg@10']:.4f} to {verdict['refined_ndcg@10']:.4f}, p {verdict['p']:.3f}"
+    let = "let through" if found["promoted"] else "not let through"
+    rows += [
+        ["agreement with the language model", f"{agreed['before']:.3f} to {agreed['after']:.3f}", "", ""],
+        [f"the gate, {verdict['judges']} people", told, let, ""],
+    ]
     return [rows]

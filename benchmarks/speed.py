@@ -1,6 +1,7 @@
 """How fast is coldstart on this machine, and how much of what the machine can do does it use?
 
-Method: MovieLens-100K's 1,682 items (fetched once), the default models, 32-bit floats, torch's own number of threads.
+Method: MovieLens-100K's 1,682 items (fetched once), the default models, torch's own number of threads, 32-bit floats or
+what ``--dtype`` says; what is set beside ours is of 32-bit floats in any case.
 Every round does each measurement once, so that what slows the machine for a while slows all of them alike; reported
 are medians over the rounds, and for requests the median and the 95th percentile over all of them.
 
@@ -16,8 +17,8 @@ are medians over the rounds, and for requests the median and the 95th percentile
   candidates, over that after the first tenth of them.
 - Starts: a fresh process imports the package, opens an index and answers a first request; the disk's cache is warm.
 
-Command: ``python benchmarks/speed.py [--repeats 5] [--seed 0] [--mixed 0] [--index FOLDER] [--out FILE]``, about four
-minutes, and some more with ``--mixed 10000``.
+Command: ``python benchmarks/speed.py [--repeats 5] [--seed 0] [--dtype float32] [--mixed 0] [--index FOLDER]
+[--out FILE]``, about four minutes, and some more with ``--mixed 10000``.
 """
 
 from __future__ import annotations
@@ -68,12 +69,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5, help="rounds (default: 5)")
     parser.add_argument("--seed", type=int, default=0, help="draws titles and profiles (default: 0)")
+    parser.add_argument("--dtype", default="float32", help="what ours multiplies: float32, bfloat16 or auto")
     parser.add_argument("--mixed", type=int, default=0, help="requests after which memory is measured (default: 0)")
     parser.add_argument("--index", type=Path, help="an index of ml-100k to ask; built without a language model if none")
     parser.add_argument("--out", type=Path, help="also write the last line, JSON, to this file")
     given = parser.parse_args()
-    encoder = Encoder.load(resolve(DEFAULT_ENCODER))
-    model = LanguageModel.load(resolve(DEFAULT_LANGUAGE_MODEL))
+    encoder = Encoder.load(resolve(DEFAULT_ENCODER), dtype=given.dtype)
+    model = LanguageModel.load(resolve(DEFAULT_LANGUAGE_MODEL), dtype=given.dtype)
     made = provenance(model_hashes(encoder, model))
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.index or Path(scratch) / "index"
@@ -88,7 +90,8 @@ def main() -> None:
         if given.mixed:
             results["memory"] = bench.mixed(given.mixed)
     print_table(table(results))
-    finish({"benchmark": "speed", "seed": given.seed, "repeats": given.repeats, **made, "results": results}, given.out)
+    about = {"seed": given.seed, "repeats": given.repeats, "dtype": model.dtype}
+    finish({"benchmark": "speed", **about, **made, "results": results}, given.out)
 
 
 class Bench:

@@ -119,6 +119,12 @@ def made(toys, leaning):
     plain = {"mean": 0.7, "change": 0.0, "standard_error": 0.0}
     picked = {"mean": 0.6, "change": -0.1, "standard_error": 0.04}
     picks = {"people": 50, "position_bias": 0.4383, "ndcg": {"as it was": plain, "picks": picked}}
+    distilled = {
+        "data": "toys", "seed": 0, "users": 60, "promoted": False, "agreement": {"before": 0.11, "after": 0.42},
+        "ndcg": {"coldstart": 0.3, "20 read again": 0.29}, "differences": {"20 read again": [-0.01, -0.02, 0.001]},
+        "verdict": {"judges": 90, "present_ndcg@10": 0.31, "refined_ndcg@10": 0.3, "p": 0.7},
+        "ms": {"coldstart": 2.0, "20 read again": 500.0, "distilled": 2.1},
+    }  # fmt: skip
     both = [leaning(place / 3, name) for place, name in enumerate(OURS)]
     refined = {**run(toys, "new-item", both, measures=[NDCG]).to_json(), "refinement": "not promoted after 9 pairs"}
     trainers = {"ours": (350.0, 4.0), "SentenceTransformerTrainer": (200.0, 4.1)}
@@ -138,6 +144,7 @@ def made(toys, leaning):
         FILES[5]: {"benchmark": "scale", "results": scale, **about},
         "precision.json": {"benchmark": "precision", "data": "ml-100k", "results": halves, **about},
         "naming.json": {"benchmark": "naming", "results": {"dtype": "bfloat16", "few": few, "many": many}, **about},
+        "distilling.json": {"benchmark": "distilling", **about, "results": [distilled]},
         "listwise.json": {"benchmark": "listwise", "results": picks, **about},
         ELICITATION: {"benchmark": "elicitation", "results": [talks(True), talks(False)], **about},
     }  # fmt: skip
@@ -204,6 +211,7 @@ class TestRecords:
             "speed": {"speed.json, seed 0": 1},
             "precision": {"ml-100k, seed 0": 1},
             "naming": {"naming.json, seed 0": 1},
+            "distilling": {"toys, seed 0": 1},
             "listwise": {"listwise.json, seed 0": 1},
             "scale": {"scale.json, seed 0": 1},
             "service": {"service.json, seed 0": 1},
@@ -414,6 +422,14 @@ class TestTables:
         assert found["as it was"] == ["0.7000", ""]
         assert found["picks"] == ["0.6000", "-0.1000 (0.0400)"]
         assert found["share of a pick that goes by the place"][0] == "0.44"
+
+    def test_distilling_says_what_the_gate_found_where_it_let_nothing_through(self, folder):
+        found = rows(report.blocks(read(folder), folder=".")["distilling, toys, seed 0"])
+        assert found["coldstart"] == ["0.3000", "", "2.0"]
+        assert found["20 read again"] == ["0.2900", "-0.0100 [-0.0200, +0.0010]", "500.0"]
+        assert "distilled" not in found
+        assert found["agreement with the language model"][0] == "0.110 to 0.420"
+        assert found["the gate, 90 people"][:2] == ["0.3100 to 0.3000, p 0.700", "not let through"]
 
     def test_nothing_comes_of_no_results(self, tmp_path):
         assert report.blocks(read(tmp_path), folder="") == {}
