@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -161,6 +160,10 @@ class Encoder:
             role: What the texts are to a model that tells queries from documents.
             progress: Called after each batch with the number of texts done.
         """
+        import torch
+
+        from coldstart.threads import spread
+
         unique = list(dict.fromkeys(texts))
         place = {text: row for row, text in enumerate(unique)}
         vectors = np.zeros((len(unique), self.dimension), np.float32)
@@ -170,33 +173,14 @@ class Encoder:
         def forward(rows: list[int]) -> NDArray[np.float32]:
             return self._forward([unique[row] for row in rows], self._prompts[role])
 
-        for rows, read in zip(batches, self._spread(forward, batches), strict=True):
+        many = _MANY_BATCHES * torch.get_num_threads() if self.model.device.type == "cpu" else len(batches) + 1
+        for rows, read in zip(batches, spread(forward, batches, least=many), strict=True):
             vectors[rows] = read
             if progress is not None:
                 progress(len(rows))
         if progress is not None and len(texts) > len(unique):
             progress(len(texts) - len(unique))
         return vectors[[place[text] for text in texts]]
-
-    def _spread(
-        self, forward: Callable[[list[int]], NDArray[np.float32]], batches: Sequence[list[int]]
-    ) -> Iterator[NDArray[np.float32]]:
-        """Yield what comes of each batch, in their order; of many each thread of torch's reads one by itself.
-
-        Two threads that share each product wait for each other between products, a fifth of the time.
-        """
-        import torch
-
-        threads = torch.get_num_threads()
-        if threads == 1 or len(batches) < _MANY_BATCHES * threads or self.model.device.type != "cpu":
-            yield from map(forward, batches)
-            return
-        torch.set_num_threads(1)  # also of the matrix products, whichever thread asks for them
-        try:
-            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                yield from pool.map(forward, batches)
-        finally:
-            torch.set_num_threads(threads)
 
     def _batches(self, texts: Sequence[str], order: Sequence[int]) -> list[list[int]]:
         """Split rows, longest first, so that a batch stays under the token budget (about 4 characters a token)."""

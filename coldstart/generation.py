@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,11 @@ Progress = Callable[[int], None]
 
 Asked = tuple[str, Sequence[str]]
 """A prompt, and the questions that follow it."""
+
+Done = TypeVar("Done")
+
+_WORTH_A_THREAD = 48
+"""Tokens that a thread must have to read to do so by itself: of fewer the weights take longer to fetch than to use."""
 
 PREFIX_BYTES = 192 * 2**20
 """What remembered prompts may take in memory; of SmolLM2-135M some 4,000 tokens."""
@@ -192,12 +197,14 @@ class LanguageModel:
         """Return what :meth:`log_probabilities` does of rows of tokens, which may be empty."""
         prefix = self._read(self._prompt_ids(prompt))
         found = [np.zeros(len(row)) for row in rows]
-        for batch in self._batches([len(row) for row in rows]):
-            kept = [row for row in batch if rows[row]]
-            if kept:
-                values = self._reader.log_probabilities(prefix, [rows[row] for row in kept])
-                for row, each in zip(kept, values, strict=True):
-                    found[row] = each
+
+        def read(batch: list[int]) -> list[NDArray[np.float64]]:
+            kept = [rows[row] for row in batch if rows[row]]
+            return self._reader.log_probabilities(prefix, kept) if kept else []
+
+        for batch, values in self._each([len(row) for row in rows], read):
+            for row, each in zip((row for row in batch if rows[row]), values, strict=True):
+                found[row] = each
             if progress is not None:
                 progress(len(batch))
         return found
@@ -210,13 +217,17 @@ class LanguageModel:
         rows = [(place, row) for place, each in enumerate(asked) for row in self.tokenize(*each)]
         lengths = np.array([len(row) for _, row in rows], np.int64)
         totals = np.zeros(len(rows))
-        for batch in self._batches(lengths.tolist()):
+
+        def read(batch: list[int]) -> tuple[list[int], list[NDArray[np.float64]]]:
             kept = sorted(at for at in batch if lengths[at])  # rows of the same prompt stand together
             groups = [
                 (prefixes[place], [rows[at][1] for at in kept if rows[at][0] == place])
                 for place in dict.fromkeys(rows[at][0] for at in kept)
             ]
-            for at, values in zip(kept, self._reader.log_probabilities_of(groups), strict=True):
+            return kept, self._reader.log_probabilities_of(groups)
+
+        for _, (kept, found) in self._each(lengths.tolist(), read):
+            for at, values in zip(kept, found, strict=True):
                 totals[at] = values.sum()
         cuts = np.cumsum([len(texts) for _, texts in asked])[:-1]
         return [Likelihoods(*each) for each in zip(np.split(totals, cuts), np.split(lengths, cuts), strict=True)]
@@ -273,13 +284,18 @@ class LanguageModel:
         prefixes = [self._read(self._prompt_ids(prompt)) for prompt, _ in asked]
         rows = [(place, row) for place, each in enumerate(asked) for row in self.tokenize(*each)]
         found = np.zeros((len(rows), len(answers)))
-        for batch in self._batches([len(row) for _, row in rows]):
+
+        def read(batch: list[int]) -> NDArray[np.float64]:
             batch.sort()  # rows of the same prompt stand together
             groups = [
                 (prefixes[place], [rows[at][1] for at in batch if rows[at][0] == place])
                 for place in dict.fromkeys(rows[at][0] for at in batch)
             ]
-            found[batch] = self._reader.next_logits(groups, [token[0] for token in tokens]).double().cpu().numpy()
+            logits = self._reader.next_logits(groups, [token[0] for token in tokens])
+            return np.asarray(logits.double().cpu().numpy())
+
+        for batch, logits in self._each([len(row) for _, row in rows], read):
+            found[batch] = logits
         return np.split(found, np.cumsum([len(questions) for _, questions in asked])[:-1])
 
     def next_log_probabilities(
@@ -359,9 +375,26 @@ class LanguageModel:
             self._prefixes.keep(found)
         return found
 
-    def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Split rows, longest first, under a budget of tokens."""
+    def _each(self, lengths: Sequence[int], read: Callable[[list[int]], Done]) -> Iterator[tuple[list[int], Done]]:
+        """Yield batches of rows, and what comes of reading each; threads read one each where there is enough to read.
+
+        Args:
+            lengths: Of the rows, in tokens.
+            read: From a batch to what comes of it; called from several threads at once.
+        """
+        import torch
+
+        from coldstart.threads import spread
+
+        total, threads = sum(lengths), torch.get_num_threads()
+        apart = self._reader.packs and self.model.device.type == "cpu" and total >= _WORTH_A_THREAD * threads
+        batches = self._batches(lengths, -(-total // threads) + max(lengths, default=0) if apart else None)
+        yield from zip(batches, spread(read, batches, least=2 if apart else len(batches) + 1), strict=True)
+
+    def _batches(self, lengths: Sequence[int], most: int | None = None) -> list[list[int]]:
+        """Split rows, longest first, under a budget of tokens, which may be lowered to so many."""
         budget = self._reader.most(int(self.model.config.get_text_config().vocab_size))
+        budget = budget if most is None else min(budget, most)
         batches: list[list[int]] = []
         room = 0
         for row in np.argsort(-np.asarray(lengths, np.int64), kind="stable"):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 
 from coldstart import reading
 from coldstart.errors import ModelError
@@ -14,9 +15,7 @@ from coldstart.generation import LanguageModel
 from coldstart.llama import Llama
 from coldstart.models import ResolvedModel
 from coldstart.prefixes import Prefixes
-
-if TYPE_CHECKING:
-    import torch
+from coldstart.threads import spread
 
 pytestmark = pytest.mark.slow
 
@@ -165,6 +164,46 @@ def test_a_model_whose_cache_can_not_branch_gives_the_same_numbers(models, monke
     monkeypatch.setattr(reading, "_can_branch", lambda _cache: False)
     np.testing.assert_allclose(model.likelihoods("Teas:", CONTINUATIONS).total, branched, atol=CLOSE)
     np.testing.assert_allclose(model.log_odds("Teas:", CONTINUATIONS, yes="Yes", no="No"), odds, atol=CLOSE)
+
+
+def test_threads_that_read_rows_of_their_own_give_the_same_numbers(models, monkeypatch):
+    model, busy = models("llama"), set()
+    questions = [f"{text} {number}" for number in range(6) for text in CONTINUATIONS]
+    asked = [(prompt, questions) for prompt in PROMPTS]
+
+    def numbers():
+        likelihoods = [each.total for each in model.likelihoods_of(asked)]
+        preferences = model.preferences(asked, ["a", "b"])
+        return np.concatenate(
+            [*likelihoods, model.likelihoods(PROMPTS[2], questions).total, *map(np.ravel, preferences)]
+        )
+
+    expected = numbers()
+    run = Llama._run
+    monkeypatch.setattr(Llama, "_run", lambda *given, **how: busy.add(threading.get_ident()) or run(*given, **how))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        np.testing.assert_allclose(numbers(), expected, atol=CLOSE)
+        assert busy - {threading.get_ident()}
+        assert torch.get_num_threads() == 2
+        busy.clear()
+        model.likelihoods(PROMPTS[1], [" x"])  # too little to part
+        assert busy <= {threading.get_ident()}
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_goes_wrong_in_a_thread_is_told_and_leaves_torch_as_it_was():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            list(spread(lambda part: 1 / part, [1, 0, 2]))
+        assert torch.get_num_threads() == 2
+        assert list(spread(lambda part: part * part, range(20))) == [part * part for part in range(20)]
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_questions_read_together_are_answered_as_if_alone(model):
