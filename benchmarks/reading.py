@@ -1,4 +1,4 @@
-"""What the records say of the ways to read with the models: half precision, naming, picking, distilling; as rows."""
+"""What the records say of ways to read with the models, of words and of questions, as rows of text."""
 
 from __future__ import annotations
 
@@ -66,4 +66,33 @@ def distilled(found: Mapping[str, Any]) -> list[Rows]:
         ["agreement with the language model", f"{agreed['before']:.3f} to {agreed['after']:.3f}", "", ""],
         [f"the gate, {verdict['judges']} people", told, let, ""],
     ]
+    return [rows]
+
+
+def words(found: Mapping[str, Any]) -> list[Rows]:
+    """Return what ``enrichment.py`` found: NDCG by what was read beside the texts, then what choosing took."""
+    rows = [["NDCG@10", "mean", "difference", "95 % interval"]]
+    for data, told in found.items():
+        for each in told["protocols"]:
+            for name, one in each["systems"].items():
+                about = f"{data}, {each['protocol']}, {each['known']}, {each['users']:,} people: {name}"
+                told_apart = f"[{one['low']:+.4f}, {one['high']:+.4f}]" if "low" in one else ""
+                change = f"{one['difference']:+.4f}" if "low" in one else ""
+                rows.append([about, f"{one['ndcg@10']:.4f}", change, told_apart])
+    took = [["what was chosen", "choices", "s", "cosine with the text", "of the ten nearest in common"]]
+    for data, told in found.items():
+        for use, one in told["chosen"].items():
+            agreed = told.get("agreement") if use == "rewrite" else None
+            more = [f"{agreed['cosine']:.3f}", f"{agreed['top_10']:.3f}"] if agreed else ["", ""]
+            took.append([f"{data}, {use}", f"{one['choices']:,}", f"{one['seconds']:,.0f}", *more])
+    return [rows, took]
+
+
+def questions(found: Mapping[str, Any]) -> list[Rows]:
+    """Return what ``questions.py`` found: how long questions and lists take, by size and by what was observed."""
+    rows = [["items", "known", "a question, ms (95 %)", "a list, ms (95 %)", "before the first, s"]]
+    for size, told in found.items():
+        for known, one in told.items():
+            times = [f"{one[f'{what}p50_ms']:.1f} ({one[f'{what}p95_ms']:.1f})" for what in ("", "list_")]
+            rows.append([f"{int(size):,}", known, *times, f"{one['ready_s']:.2f}"])
     return [rows]

@@ -22,8 +22,8 @@ ABLATIONS = ("without appeal",)
 """Variants of ours, which aren't shown beside peers."""
 
 SCRIPTS = (
-    "quality", "fewshot", "elicitation", "refining", "speed", "precision", "naming", "distilling", "listwise", "scale",
-    "service",
+    "quality", "fewshot", "elicitation", "refining", "speed", "precision", "naming", "distilling", "listwise",
+    "enrichment", "questions", "scale", "service",
 )  # fmt: skip
 """The benchmarks whose records are shown."""
 

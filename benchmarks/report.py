@@ -115,6 +115,15 @@ for people that the matrix wasn't told of: by closeness to likes alone, and as l
     "listwise": """### Picking from a list
 
 The language model orders ten items by the letters that it picks over all rotations of the list.""",
+    "enrichment": """### Richer words
+
+What `coldstart enrich` lets the language model choose, on validation seeds, beside the engine "as it is": summaries
+mixed into items' vectors or written behind their texts, a phrase on what likes have in common, requests read in other
+frames. The same of all values, of random ones and of those that most likes have needs no model. Differences are paired,
+person by person.""",
+    "questions": """### The next question
+
+Invented wines: how long a question takes to choose, and a list after an answer, on one thread.""",
     "scale": f"""### A catalogue that grows
 
 Invented wines. Vectors of 384 numbers are searched for the 100 nearest to a text, exactly up to 20,000 items and by
@@ -151,6 +160,8 @@ def blocks(results: Mapping[str, Runs], *, folder: str) -> dict[str, str]:
         "naming": partial(_told, reading.names),
         "listwise": partial(_told, reading.picks),
         "distilling": partial(_told, reading.distilled),
+        "enrichment": partial(_told, reading.words),
+        "questions": partial(_told, reading.questions),
         "scale": _scaled,
         "service": _served,
     }

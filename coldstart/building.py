@@ -75,6 +75,7 @@ def build(
     }
     store = Store.open(folder, models)
     if previous is not None:
+        previous.check_plain()
         store.take(previous.manifest, previous.vectors, previous.rows, previous.facets, models)
     places = _places(previous, catalogue, library)
     documents = _documents(catalogue, library, encoder, previous, places)

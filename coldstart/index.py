@@ -180,8 +180,9 @@ class Index:
         """Write the index to a folder, replacing the one there in one step.
 
         Raises:
-            BadIndex: The path is a file, or a folder that holds something else than an index.
+            BadIndex: The path is a file, or a folder that holds something else than an index; or this one is enriched.
         """
+        self.check_plain()
         folder = Path(path)
         artefact.check_target(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -200,6 +201,18 @@ class Index:
         manifest = {**self.manifest, "catalogue": self.catalogue.hash, "files": files}
         artefact.replace(folder / "manifest.json", json.dumps(manifest, indent=2, sort_keys=True).encode())
         artefact.sweep(folder, keep={entry["name"] for entry in files.values()})
+
+    def check_plain(self) -> None:
+        """Raise if vectors were mixed with those of summaries.
+
+        Raises:
+            BadIndex: They were.
+        """
+        if self.manifest.get("enriched"):
+            raise BadIndex(
+                "an enriched index is for answering, its vectors are no texts' own: change and save the one that it was"
+                " made from, and enrich that"
+            )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, library: Library) -> Index:

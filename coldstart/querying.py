@@ -24,6 +24,8 @@ from coldstart.wording import LONGEST_MEMBER, READ, READ_MEMBER, plain, shorten,
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from coldstart.enriching import Enrichment
+
     Vectors = Mapping[str, NDArray[np.float32]]
 
 HISTORY_WEIGHT = 0.5
@@ -51,6 +53,7 @@ class Reader:
         library: How people are described.
         encode: From texts to unit vectors in the index's space, not centred. Shape: ``(texts, dimension)``.
         previous: Of another index by the same encoder, whose texts are taken over.
+        enrichment: What a language model chose to be read beside what people say; None for nothing.
     """
 
     def __init__(
@@ -59,10 +62,12 @@ class Reader:
         library: Library,
         encode: Callable[[Sequence[str]], NDArray[np.float32]],
         previous: Reader | None = None,
+        enrichment: Enrichment | None = None,
     ) -> None:
         self._index, self._library, self._encode = index, library, encode
         self._catalogue = index.catalogue
         self._previous = previous
+        self.enrichment = enrichment
         self._cosines: dict[str, NDArray[np.float32]] = {}
         self._said_before: OrderedDict[Hashable, str] = OrderedDict()
         self._texts: OrderedDict[str, NDArray[np.float32]] = OrderedDict() if previous is None else previous._texts
@@ -107,6 +112,8 @@ class Reader:
             UnknownItem: An id that the catalogue doesn't hold.
         """
         liked, liked_phrases, notes = self._stated(profile.likes, "likes")
+        if self.enrichment is not None and (common := self.enrichment.profile(profile, self._catalogue, self.find)):
+            liked_phrases = (*liked_phrases, common)
         disliked, disliked_phrases, more = self._stated(profile.dislikes, "dislikes")
         past, hidden = self._past(profile, meanings or Meanings())
         disliked = [*disliked, *(row for row in hidden if row not in {*liked, *disliked})]
@@ -295,6 +302,10 @@ class Reader:
             new = set(self._index.documents).difference(before._index.documents)
             self.__dict__["_words"] = before._words | _words_of(new)
 
+    def said(self, profile: Profile) -> tuple[str, ...]:
+        """Return the texts that a profile is read as, but for its likes and dislikes."""
+        return tuple(self._said(replace(profile, text=_parted(profile.text)[0]), None).values())
+
     def _said(self, profile: Profile, context: Context | None) -> dict[str, str]:
         texts = {
             "text": self._described(Profile(text=profile.text), profile.text),
@@ -331,10 +342,21 @@ class Reader:
         """Return the unit vectors of texts, not centred; those read last are kept."""
         new = [text for text in dict.fromkeys(texts) if text not in self._texts]
         if new:
-            self._texts.update(zip(new, self._encode(new), strict=True))
+            self._texts.update(zip(new, self._encoded(new), strict=True))
         found = [self._texts[text] for text in texts]
         while len(self._texts) > _TEXTS_KEPT:
             self._texts.popitem(last=False)
+        return found
+
+    def _encoded(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the vectors of texts: of one that was said in other ways too, the mean's direction."""
+        if self.enrichment is None:
+            return self._encode(texts)
+        ways = [(text, *self.enrichment.rewrites(text, kind=self._catalogue.kind)) for text in texts]
+        vectors = self._encode([way for each in ways for way in each])
+        starts = np.cumsum([0, *(len(each) for each in ways[:-1])])
+        sums = np.add.reduceat(vectors, starts, axis=0)
+        found: NDArray[np.float32] = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
         return found
 
 

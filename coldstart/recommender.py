@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from coldstart import building, judging, loading, observing, pairs, ranking, simulating, tutoring
+from coldstart import building, enriching, judging, loading, observing, pairs, ranking, simulating, tutoring
 from coldstart.catalogue import Catalogue
 from coldstart.encoding import Encoder
 from coldstart.entities import (
@@ -265,6 +265,72 @@ class Recommender:
         """
         return self._with(building.reduced(self.index, ids), self._ranker.given)
 
+    def enrich(
+        self,
+        path: str | os.PathLike[str] | None,
+        *,
+        profiles: Iterable[Profile] = (),
+        texts: Iterable[str] = (),
+        uses: Collection[enriching.Purpose] = enriching.PURPOSES,
+        progress: Progress | None = None,
+    ) -> enriching.Words:
+        """Let the language model choose words about items and people, offline; an interrupted run goes on.
+
+        Args:
+            path: The index's folder, where they are kept as they come; None for nowhere.
+            profiles: People whose likes are summed up, and whose words and fields are said in other ways.
+            texts: Further requests to say in other ways.
+            uses: What to choose: "summary", "profile", "rewrite".
+            progress: Called as the work goes on.
+
+        Raises:
+            BadIndex: The index has no language model.
+        """
+        kind, known = self.catalogue.kind, list(profiles)
+        words = enriching.Words.open(path, model=self.index.manifest["language_model"], library=self.library)
+        asked: list[enriching.Choice | None] = []
+        if "summary" in uses:
+            asked += [enriching.summary_of(item, kind=kind, library=self.library) for item in self.catalogue.items]
+        if "profile" in uses:
+            asked += [
+                enriching.profile_of(one, catalogue=self.catalogue, find=self._reader.find, library=self.library)
+                for one in known
+            ]
+        if "rewrite" in uses:
+            said = [text for one in (*known, *map(Profile, texts)) for text in self._reader.said(one)]
+            asked += [enriching.rewrite_of(text, kind=kind, library=self.library) for text in dict.fromkeys(said)]
+        choices = [choice for choice in asked if choice is not None]
+        if any(words.of(choice) is None for choice in choices):
+            words.choose(choices, self._as_built(self.language_model), progress=progress)
+        return words
+
+    def enriched(
+        self,
+        words: enriching.Words | str | os.PathLike[str],
+        *,
+        uses: Collection[enriching.Purpose] = enriching.PURPOSES,
+    ) -> Recommender:
+        """Return a recommender that also reads what :meth:`enrich` chose; no language model is asked.
+
+        What nothing was chosen for is read as before. The summaries there are encoded now. It is for answering: items
+        are added to, and saved with, the recommender that it was made from.
+
+        Args:
+            words: From :meth:`enrich`, or the folder in which they are kept.
+            uses: What counts of it.
+
+        Raises:
+            BadIndex: The index has no language model.
+        """
+        self.index.check_plain()
+        if not isinstance(words, enriching.Words):
+            words = enriching.Words.open(words, model=self.index.manifest["language_model"], library=self.library)
+        enrichment = enriching.Enrichment(words, self.library, frozenset(uses))
+        index = enriching.mixed(self.index, enrichment.summaries(self.catalogue), self._models.encode)
+        made = self._with(index, self._ranker.given)
+        made._reader = Reader(index, self.library, made._models.encode, enrichment=enrichment)
+        return made
+
     @property
     def pending(self) -> int:
         """How many items have an estimated appeal, since the language model hasn't read them yet."""
@@ -327,7 +393,7 @@ class Recommender:
             made._generating = None if self._generating is None else self._generating.of(index.catalogue)
             made._answering = None if self._answering is None else self._answering.of(index.catalogue)
             previous = self._reader if encoder is None else None  # what another encoder made of texts is void
-            made._reader = Reader(index, self.library, made._models.encode, previous)
+            made._reader = Reader(index, self.library, made._models.encode, previous, self._reader.enrichment)
             made._calibration, made._told = calibration.Calibration(), Verdicts.none()
             made.__dict__.pop("_traits", None)
             if self.platform is not None:

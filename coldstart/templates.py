@@ -87,6 +87,7 @@ _USER = {
     "attributes": _ATTRIBUTES,
 }
 _DESCRIPTION = Variable("the task description of the user; may be empty")
+_CHOSEN = Variable("what the language model chose of the values that there are (list)", 1, ())
 PURPOSES: Mapping[str, Mapping[str, Variable]] = MappingProxyType(
     {
         "user": _USER,
@@ -107,6 +108,9 @@ PURPOSES: Mapping[str, Mapping[str, Variable]] = MappingProxyType(
             "description": _DESCRIPTION,
             "item": Variable("the item as an appeal-item template writes it", math.inf),
         },
+        "summary": {**_ITEM, "values": _CHOSEN},
+        "profile": {**_KIND, "description": _DESCRIPTION, "values": _CHOSEN},
+        "rewrite": {**_KIND, "description": _DESCRIPTION},
     }
 )
 """Purpose to the variables of its templates.
@@ -115,12 +119,14 @@ PURPOSES: Mapping[str, Mapping[str, Variable]] = MappingProxyType(
 ``appeal-neutral`` opens nothing; ``appeal-asked`` does so in a chat, with the user's turn in ``text`` and the beginning
 of the answer in ``candidate``; ``appeal-item`` is how an item is written after them; ``naming`` opens a list of what
 the user loves; ``listwise`` asks which of a list they would like best, with what comes before the list in ``text`` and
-what comes after it in ``candidate``; ``question`` asks for yes or no, with the user in ``text`` (which all candidates
+what comes after it in ``candidate``; ``summary`` and ``profile`` open what an item is known for and what a person's
+likes have in common, with what is written of the ``values`` that were chosen in ``candidate``; ``rewrite`` says a
+description otherwise; ``question`` asks for yes or no, with the user in ``text`` (which all candidates
 share) and the item in ``candidate``. Texts of ``user``, ``item``, ``facet`` and ``appeal-item`` come out on one line
 with single spaces; all others keep their spaces and line breaks.
 """
 
-_IN_TWO_PARTS = {"question", "appeal-asked", "listwise"}
+_IN_TWO_PARTS = {"question", "appeal-asked", "listwise", "summary", "profile"}
 
 _NODES = (
     *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.FilterBlock, nodes.Name),
@@ -138,7 +144,7 @@ class Template:
     Attributes:
         text: The template; of one in two parts, what all candidates share.
         candidate: Of a question, what is an item's own; of an asked appeal, the beginning of the answer; of a list,
-            what comes after it; else empty.
+            what comes after it; of a summary or a profile, what is written; else empty.
         budget: Most tokens that it renders to; None leaves it to the model.
         source: The file it comes from, "built in: ..." for a shipped one.
 

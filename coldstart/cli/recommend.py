@@ -22,6 +22,7 @@ from coldstart.cli.people import conditions, profile_of, profile_options
 @click.option("--candidate", "candidates", multiple=True, metavar="ID", help="Rank only these; may be repeated.")
 @click.option("--language", default=0, metavar="N", help="Let the language model read the best N again; 0 for none.")
 @click.option("--named", default=0, metavar="N", help="Let it name N items of its own beside those; 0 for none.")
+@click.option("--enriched", is_flag=True, help="Read what `coldstart enrich` chose beside items' and people's words.")
 @click.option("--explain", is_flag=True, help="Say why each is there, and what each scorer gave.")
 @click.option(
     "--dtype",
@@ -39,6 +40,7 @@ def recommend(
     candidates: tuple[str, ...],
     language: int,
     named: int,
+    enriched: bool,
     explain: bool,
     dtype: str | None,
     prompts: tuple[Path, ...],
@@ -52,6 +54,8 @@ def recommend(
 
     profile, context = profile_of(encoding=encoding, **who)
     recommender = Recommender.load(index, prompts=prompts, dtype=dtype)
+    if enriched:
+        recommender = recommender.enriched(index)
     found = recommender.recommend(
         profile,
         context=context,

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 STANDS_OUT = 1.5
 """Standard deviations above all facets' mean closeness from which a facet counts as asked for."""
 
+MEANT = 0.5
+"""The share of a field's most by which another of its values must stand out to be disliked as well: "red wine" is close
+to white and rosé, and speaks against neither."""
+
 _HELD = 20_000
 
 NAMED, BLUR = -0.1, 0.05
@@ -30,7 +34,8 @@ class Faceted:
 
     A facet weighs ``max(0, z - STANDS_OUT) ** 2``, with ``z`` its closeness to the words in standard deviations from
     all facets' mean: "bold reds for a steak dinner" asks for red, full-bodied and beef, and for nothing else. Liked
-    phrases are words as well, and what disliked phrases ask for is taken off. Abstains where no facet stands out.
+    phrases are words as well, and what disliked phrases ask for most in each field is taken off. Abstains where no
+    facet stands out.
     """
 
     name = "facets"
@@ -62,10 +67,22 @@ class Faceted:
     def _wanted(self, query: Query) -> NDArray[np.float64]:
         liked = [*query.liked_phrases, *(query.texts[view] for view in ("text",) if view in query.texts)]
         total = np.zeros(len(self._facets))
-        for sign, texts in ((1.0, liked), (-1.0, query.disliked_phrases)):
-            for text in texts:
-                total += sign * self._asked(query.said[text]) / len(texts)
+        for text in liked:
+            total += self._asked(query.said[text]) / len(liked)
+        for text in query.disliked_phrases:
+            total -= self._meant(self._asked(query.said[text])) / len(query.disliked_phrases)
         return total
+
+    def _meant(self, asked: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what a text asks for without what only comes near that in the same field; see :data:`MEANT`."""
+        most = np.zeros(int(self._field.max()) + 1)
+        np.maximum.at(most, self._field, asked)
+        return np.where(asked >= MEANT * most[self._field], asked, 0.0)
+
+    @cached_property
+    def _field(self) -> NDArray[np.int64]:
+        """Which field each facet is of. Shape: ``(facets,)``."""
+        return np.unique([label for label, _ in self._facets.names], return_inverse=True)[1].astype(np.int64)
 
     def _asked(self, vector: NDArray[np.float32]) -> NDArray[np.float64]:
         near = np.einsum("ij,j->i", self._centred, vector).astype(np.float64)

@@ -125,6 +125,16 @@ def made(toys, leaning):
         "verdict": {"judges": 90, "present_ndcg@10": 0.31, "refined_ndcg@10": 0.3, "p": 0.7},
         "ms": {"coldstart": 2.0, "20 read again": 500.0, "distilled": 2.1},
     }  # fmt: skip
+    apart = {"ndcg@10": 0.21, "difference": 0.01, "low": 0.004, "high": 0.016}
+    enriched = {
+        "protocols": [
+            {"protocol": "new-item", "known": "observed", "users": 1200,
+             "systems": {"as it is": {"ndcg@10": 0.2}, "summary, mean": apart}},
+        ],
+        "chosen": {"summary": {"choices": 900, "seconds": 61.2}, "rewrite": {"choices": 40, "seconds": 9.0}},
+        "agreement": {"cosine": 0.9123, "top_10": 0.63, "texts": 40},
+    }  # fmt: skip
+    waited = {"p50_ms": 12.5, "p95_ms": 20.0, "list_p50_ms": 30.0, "list_p95_ms": 41.0, "ready_s": 0.5, "questions": 99}
     both = [leaning(place / 3, name) for place, name in enumerate(OURS)]
     refined = {**run(toys, "new-item", both, measures=[NDCG]).to_json(), "refinement": "not promoted after 9 pairs"}
     trainers = {"ours": (350.0, 4.0), "SentenceTransformerTrainer": (200.0, 4.1)}
@@ -146,6 +156,8 @@ def made(toys, leaning):
         "naming.json": {"benchmark": "naming", "results": {"dtype": "bfloat16", "few": few, "many": many}, **about},
         "distilling.json": {"benchmark": "distilling", **about, "results": [distilled]},
         "listwise.json": {"benchmark": "listwise", "results": picks, **about},
+        "enrichment.json": {"benchmark": "enrichment", "results": {"toys": enriched}, **about},
+        "questions.json": {"benchmark": "questions", "results": {"10000": {"observed": waited}}, **about},
         ELICITATION: {"benchmark": "elicitation", "results": [talks(True), talks(False)], **about},
     }  # fmt: skip
 
@@ -213,6 +225,8 @@ class TestRecords:
             "naming": {"naming.json, seed 0": 1},
             "distilling": {"toys, seed 0": 1},
             "listwise": {"listwise.json, seed 0": 1},
+            "enrichment": {"enrichment.json, seed 0": 1},
+            "questions": {"questions.json, seed 0": 1},
             "scale": {"scale.json, seed 0": 1},
             "service": {"service.json, seed 0": 1},
         }
@@ -430,6 +444,18 @@ class TestTables:
         assert "distilled" not in found
         assert found["agreement with the language model"][0] == "0.110 to 0.420"
         assert found["the gate, 90 people"][:2] == ["0.3100 to 0.3000, p 0.700", "not let through"]
+
+    def test_words_are_shown_beside_the_engine_as_it_is_and_with_what_they_took(self, folder):
+        block = report.blocks(read(folder), folder=".")["enrichment, enrichment.json, seed 0"]
+        found, about = rows(block), "toys, new-item, observed, 1,200 people"
+        assert found[f"{about}: as it is"] == ["0.2000", "", ""]
+        assert found[f"{about}: summary, mean"] == ["0.2100", "+0.0100", "[+0.0040, +0.0160]"]
+        assert "| toys, summary | 900 | 61 |  |  |" in block
+        assert "| toys, rewrite | 40 | 9 | 0.912 | 0.630 |" in block
+
+    def test_questions_are_shown_by_size_and_by_what_was_observed(self, folder):
+        found = rows(report.blocks(read(folder), folder=".")["questions, questions.json, seed 0"])
+        assert found["10,000"] == ["observed", "12.5 (20.0)", "30.0 (41.0)", "0.50"]
 
     def test_nothing_comes_of_no_results(self, tmp_path):
         assert report.blocks(read(tmp_path), folder="") == {}
