@@ -74,8 +74,9 @@ def words(found: Mapping[str, Any]) -> list[Rows]:
     rows = [["NDCG@10", "mean", "difference", "95 % interval"]]
     for data, told in found.items():
         for each in told["protocols"]:
+            asked = f"{each['users']:,} {'written ones' if each['protocol'] == 'requests' else 'people'}"
             for name, one in each["systems"].items():
-                about = f"{data}, {each['protocol']}, {each['known']}, {each['users']:,} people: {name}"
+                about = f"{data}, {each['protocol']}, {each['known']}, {asked}: {name}"
                 told_apart = f"[{one['low']:+.4f}, {one['high']:+.4f}]" if "low" in one else ""
                 change = f"{one['difference']:+.4f}" if "low" in one else ""
                 rows.append([about, f"{one['ndcg@10']:.4f}", change, told_apart])

@@ -139,6 +139,24 @@ def test_liked_phrases_count_as_words_and_disliked_ones_against(facets):
     assert found[red].max() < found[~red].min()
 
 
+def test_a_dislike_takes_off_what_it_asks_for_most_in_each_field_and_not_what_only_comes_near_that():
+    """Red wine, which comes near white wine, with fish: white is neither liked nor disliked."""
+    names = (("type", "Red"), ("type", "White"), *(("pairings", f"p{place}") for place in range(38)))
+    table = sparse.csr_matrix(np.eye(len(names), dtype=np.float32))
+    facets = Facets(names, tuple(value for _, value in names), np.eye(len(names), dtype=np.float32), table)
+    vector = np.zeros(len(names), np.float32)
+    vector[[0, 1, 2]] = 1.0, 0.6, 0.5
+    found = {}
+    for name in ("liked_phrases", "disliked_phrases"):
+        query = Scored(facets)
+        setattr(query, name, ("red wine",))
+        query.said = {"red wine": vector / np.linalg.norm(vector)}
+        found[name] = Faceted(query).weights(query)
+    assert (found["liked_phrases"][:3] > 0).all()
+    np.testing.assert_allclose(found["disliked_phrases"][[0, 2]], -found["liked_phrases"][[0, 2]])
+    assert found["disliked_phrases"][1] == 0
+
+
 def test_a_row_scores_the_same_whatever_the_others_are(facets):
     query = Scored(facets, text="red")
     rows = np.array([7, 2, 2])
