@@ -18,7 +18,7 @@ FORMS: Mapping[str, str] = MappingProxyType(
         "past, others": "Others who had {cause} like it too.",
         "taste": "In line with all that you like.",
         "dislike": "Unlike {cause}, which you don't like.",
-        "asked": "Fits \u201c{cause}\u201d, which you asked for.",
+        "asked": "Higher up because you said \u201c{cause}\u201d.",
         "asked, having": "You asked for \u201c{cause}\u201d: its {label} {verb} {value}.",
         "text": "Close to what you asked for.",
         "about": "Chosen with what you told about yourself in mind.",
