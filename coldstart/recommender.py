@@ -654,8 +654,7 @@ class Recommender:
         told: dict[str, Any] = refinement.manifest(lesson, shape, schedule, self.library.hash())
         if len(lesson.judges) < gate.FEWEST:
             return Refinement(self, False, "", gate.unasked(lesson.judges), None, told)
-        base = self.encoder.base
-        vectors = self.index.vectors if base is self.encoder else base.encode(self.index.documents)
+        base, vectors = self.encoder.base, self._plain_vectors()
         out = {user.id for user in lesson.judges}
         adapted = (present := self._without(out))._adapting(plain=vectors, progress=progress)
         folder = None if path is None else Path(path) / registry.FOLDER
@@ -706,7 +705,7 @@ class Recommender:
         both = [each.having_met(met) for each in (turned, adapter) if each is not None]
         if not both:
             return Refinement(self, False, "", gate.unasked(lesson.judges), done, told)
-        taught = events.take(np.array([user not in out for user in events.user_ids], np.bool_)[events.users])
+        taught = lesson.without_judges(events)
         refined, verdict = judging.judged(
             present,
             [replace(each, scale=scale) for each in both for scale in scales],
@@ -789,10 +788,7 @@ class Recommender:
         schedule = schedule or Schedule()
         events = interactions if isinstance(interactions, Interactions) else Interactions.from_records(interactions)
         lesson = refinement.lesson(events, {id_: row for row, id_ in enumerate(self.catalogue.ids)}, seed=schedule.seed)
-        told: dict[str, Any] = {
-            "pairs": 0, "users": 0, "judges": len(lesson.judges), "events": lesson.events, "unknown": lesson.unknown,
-            "data": lesson.hash, "templates": self.library.hash(), "teacher": model.provenance,
-        }  # fmt: skip
+        told = {**refinement.source(lesson, self.library.hash()), "teacher": model.provenance, "pairs": 0, "users": 0}
         if len(lesson.judges) < gate.FEWEST:
             return Refinement(self, False, "", gate.unasked(lesson.judges), None, told)
         everyone = [user for user in lesson.taught.users if len(user.likes) > 1]
@@ -819,26 +815,27 @@ class Recommender:
         )
         if not taught or not checks:
             return Refinement(self, False, "", gate.unasked(()), None, told)
-        base = self.encoder.base
-        vectors = self.index.vectors if base is self.encoder else base.encode(self.index.documents)
-        adapter, done, agreement = distilling.learned(
-            np.asarray(vectors), taught, checks, schedule, base=base.hash,
-            told=watching.Watch("distilling", distilling.EVERY, progress=progress),
-        )  # fmt: skip
+        vectors, watch = self._plain_vectors(), watching.Watch("distilling", distilling.EVERY, progress=progress)
+        how: dict[str, Any] = {"base": self.encoder.base.hash, "told": watch}
+        adapter, done, agreement = distilling.learned(vectors, taught, checks, schedule, **how)
         told |= {"pairs": sum(len(one.rows) for one in taught), "users": len(taught), "agreement": asdict(agreement)}
         if adapter is None:
             return Refinement(self, False, "", gate.unasked(lesson.judges), done, told)
-        out = {user.id for user in lesson.judges}
-        learned_from = events.take(np.array([user not in out for user in events.user_ids], np.bool_)[events.users])
+        observed = lesson.without_judges(events)
         refined, verdict = judging.judged(
             present,
             [adapter],
             lesson,
-            adapted=present._adapting(plain=np.asarray(vectors), progress=progress),
-            observing=lambda one: one._having_observed(learned_from),
+            adapted=present._adapting(plain=vectors, progress=progress),
+            observing=lambda one: one._having_observed(observed),
             seed=schedule.seed,
         )
         return self._kept(refined, verdict, done, told, path=path, hold=hold)
+
+    def _plain_vectors(self) -> NDArray[np.float32]:
+        """Return the catalogue's vectors by the encoder without an adapter. Shape: ``(items, dimension)``."""
+        base = self.encoder.base
+        return np.asarray(self.index.vectors if base is self.encoder else base.encode(self.index.documents))
 
     def _liking(self, rows: Iterable[int]) -> Profile:
         return Profile(likes=[self.catalogue.ids[row] for row in rows])
@@ -1284,9 +1281,8 @@ class Recommender:
         rows: NDArray[np.int64],
         scored: Scored | None = None,
     ) -> Reasons:
-        asked: dict[str, Any] = {
-            "profile": profile, "context": context, "query": query, "rows": rows, "scored": scored,
-        }  # fmt: skip
+        asked: dict[str, Any] = {"profile": profile, "context": context, "query": query}
+        asked |= {"rows": rows, "scored": scored}
         return Reasons(self.index, self._reader, self._ranker, self.platform, lambda: self._traits, **asked)
 
     @cached_property

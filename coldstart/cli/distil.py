@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from coldstart.cli.options import FILE, FOLDER, as_json, encoding_option, prompts_option
+from coldstart.cli.refine import report
 
 
 @click.command()
@@ -44,26 +44,11 @@ def distil(
     from coldstart.catalogue import Interactions
     from coldstart.recommender import Recommender
     from coldstart.refining.schedule import Schedule
-    from coldstart.terminal import bars, console, print_json
+    from coldstart.terminal import bars
 
     recommender = Recommender.load(folder, prompts=prompts)
     events = Interactions.read(interactions, encoding=encoding)
     schedule = Schedule(minutes=minutes, seed=seed)
     with bars() as progress:
         found = recommender.distil(events, people=people, path=folder, schedule=schedule, hold=hold, progress=progress)
-    if as_json:
-        trained = None if found.trained is None else {**asdict(found.trained), "losses": len(found.trained.losses)}
-        about = {"promoted": found.promoted, "version": found.version, **found.verdict.told(), **found.told}
-        print_json({**about, "trained": trained})
-        return
-    out = console()
-    out.print(f"{interactions.name}: {found}", markup=False)
-    if agreement := found.told.get("agreement"):
-        before, after = (f"{agreement[when]:.2f}" for when in ("before", "after"))
-        how = f"{before} by closeness to likes, {after} as learned (Spearman, people held out)"
-        out.print(f"order agrees with the language model's: {how}", markup=False)
-    if found.promoted and hold:
-        out.print(f"adapter {found.version} is kept with {folder}, and isn't in use", markup=False)
-    elif found.promoted:
-        undo = f"`coldstart adapters rollback {folder}` undoes it"
-        out.print(f"{folder} now uses adapter {found.version}; {undo}", markup=False)
+    report(found, folder, events=interactions.name, hold=hold, as_json=as_json)

@@ -34,7 +34,7 @@ def enrich(
 
     They count where that is asked for: `coldstart recommend --enriched`. An interrupted run goes on where it was.
     """
-    from coldstart.enriching import PURPOSES
+    from coldstart.enriching import PURPOSES, Enrichment
     from coldstart.profiles import read_profiles
     from coldstart.recommender import Recommender
     from coldstart.terminal import bars, print_json
@@ -44,8 +44,8 @@ def enrich(
     people = {} if users is None else read_profiles(users, encoding=encoding)
     with bars() as progress:
         words = recommender.enrich(folder, profiles=people.values(), uses=uses, progress=progress)
-    enriched = recommender.enriched(words, uses=uses)
-    told = enriched.index.manifest["enriched"]
+    enrichment = Enrichment(words, recommender.library, frozenset(uses))
+    told = sum(map(bool, enrichment.summaries(recommender.catalogue)))
     if as_json:
         print_json({"index": str(folder), "summaries": told, "kept": len(words), **words.made_by})
         return

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from coldstart.cli.options import FILE, FOLDER, as_json, encoding_option, prompts_option
 from coldstart.cli.people import conditions
 from coldstart.errors import AdapterError
+
+if TYPE_CHECKING:
+    from coldstart.refining.refinement import Refinement
 
 
 @click.command()
@@ -80,8 +83,7 @@ def refine(
     from coldstart.recommender import Recommender
     from coldstart.refining.lora import Shape
     from coldstart.refining.schedule import LANGUAGE, Schedule
-    from coldstart.refining.segments import told
-    from coldstart.terminal import bars, console, print_json
+    from coldstart.terminal import bars
 
     if search is not None and model == "language":
         raise AdapterError("--search tries settings of the bi-encoder alone: leave it out, or refine that")
@@ -111,20 +113,33 @@ def refine(
             found = recommender.refine_language(interactions=events, progress=progress, **how)
         else:
             found = recommender.refine(events, search=search or 0, segment=rule, progress=progress, **how)
+    report(found, folder, events=interactions.name, hold=hold, as_json=as_json)
+
+
+def report(found: Refinement, folder: Path, *, events: str, hold: bool, as_json: bool) -> None:
+    """Print what came of refining an index, or of distilling, by the events of a file."""
+    from coldstart.refining.segments import told
+    from coldstart.terminal import console, print_json
+
     if as_json:
         trained = None if found.trained is None else {**asdict(found.trained), "losses": len(found.trained.losses)}
         about = {"promoted": found.promoted, "version": found.version, **found.verdict.told(), **found.told}
         print_json({**about, "trained": trained})
         return
     out = console()
-    out.print(f"{interactions.name}: {found}", markup=False)
+    out.print(f"{events}: {found}", markup=False)
+    if agreement := found.told.get("agreement"):
+        before, after = (f"{agreement[when]:.2f}" for when in ("before", "after"))
+        how = f"{before} by closeness to likes, {after} as learned (Spearman, people held out)"
+        out.print(f"order agrees with the language model's: {how}", markup=False)
     if found.told.get("unknown"):
         out.print(f"{found.told['unknown']:,} events are with items that the catalogue lacks", markup=False)
     if found.promoted and hold:
         out.print(f"adapter {found.version} is kept with {folder}, and isn't in use", markup=False)
-    elif found.promoted and rule:
+    elif found.promoted and (rule := found.told.get("segment")):
         undo = f"`coldstart adapters withdraw {folder} {found.version}` undoes it"
         out.print(f"{folder} now answers {told(rule)} with adapter {found.version}; {undo}", markup=False)
     elif found.promoted:
-        other = " --model language" if model == "language" else ""
-        out.print(f"{folder} now uses adapter {found.version}; `coldstart adapters rollback {folder}{other}` undoes it")
+        other = " --model language" if found.told.get("kind") == "language" else ""
+        undo = f"`coldstart adapters rollback {folder}{other}` undoes it"
+        out.print(f"{folder} now uses adapter {found.version}; {undo}", markup=False)

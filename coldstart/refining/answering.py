@@ -86,14 +86,13 @@ class Answering(nn.Module):
         self.together = True
 
     def try_together(self, groups: Sequence[Asked]) -> bool:
-        """Find out whether the model answers as it would if what questions share is read once; return what holds."""
-        probe = [min((group for group in groups if len(group) > 1), key=_tokens, default=None)]
-        if probe[0] is None:
+        """Find out on the shortest group whether the model answers as it would if what questions share is read once."""
+        probe = sorted((group for group in groups if len(group) > 1), key=_tokens)[:1]
+        if not probe:
             return self.together
         try:
             with torch.no_grad():
-                apart = self._apart([group for group in probe if group is not None])
-                joined = self._joined([group for group in probe if group is not None])
+                apart, joined = self._apart(probe), self._joined(probe)
             self.together = bool((apart - joined).abs().max() < _CLOSE)
         except (RuntimeError, TypeError, ValueError, AttributeError, IndexError):
             self.together = False
@@ -217,7 +216,8 @@ def taught(
     yes, no = (model.tokenizer(answer, add_special_tokens=False)["input_ids"][0] for answer in answers)
     module = Answering(wrapped, yes=yes, no=no, objective=objective)
     held_out = [asked(model, [judges[place] for place in group], alone) for group in judging]
-    module.try_together(held_out)
+    several = next(([questions[place] for place in group] for group in learned if len(group) > 1), None)
+    module.try_together([*held_out, *([] if several is None else [asked(model, several, alone)])])
     checks = held_out[: int(np.searchsorted(np.cumsum([len(group) for group in held_out]), CHECKED)) + 1]
     half = model.dtype == "bfloat16"
     device = next(wrapped.parameters()).device.type
@@ -247,8 +247,7 @@ def taught(
         return objectives.in_order(scores, liked)
 
     present = quality()
-    steps = max(1, int(np.ceil(schedule.passes * len(learned) / size)))
-    work = loop.Work(module, steps, draw, ask, lambda given: sum(map(len, given[0])))
+    work = loop.Work(module, schedule.steps(len(learned), size), draw, ask, lambda given: sum(map(len, given[0])))
     hashed = hashlib.sha256(key.encode()).hexdigest()
     kept: dict[str, Any] = {"checkpoint": checkpoint, "key": hashed, "told": told}
     done = loop.fit(work, schedule, device=device, half=half, **kept)

@@ -115,6 +115,11 @@ class Lesson:
         """Those who say whether what was chosen ranks better: the rest, or the same where they are too few."""
         return self.judges[1::2] if len(self.judges) >= PARTED_FROM else self.judges
 
+    def without_judges(self, events: Interactions) -> Interactions:
+        """Return those of some events that nobody who is held out had a part in."""
+        out = {user.id for user in self.judges}
+        return events.take(np.array([user not in out for user in events.user_ids], np.bool_)[events.users])
+
 
 def _choosing(judges: tuple[User, ...]) -> tuple[User, ...]:
     return judges[::2] if len(judges) >= PARTED_FROM else judges

@@ -132,6 +132,15 @@ def _together(lesson: Lesson, items: int) -> tuple[Any, Any]:
 def manifest(lesson: Lesson, shape: Shape, schedule: Schedule, templates: str) -> dict[str, Any]:
     """Return what an adapter's manifest says of what made it."""
     return {
+        **source(lesson, templates),
+        "shape": asdict(shape),
+        "schedule": asdict(schedule),
+    }
+
+
+def source(lesson: Lesson, templates: str) -> dict[str, Any]:
+    """Return what a manifest says of what was learned from."""
+    return {
         "pairs": len(lesson.taught),
         "users": len(lesson.taught.users),
         "judges": len(lesson.judges),
@@ -139,8 +148,6 @@ def manifest(lesson: Lesson, shape: Shape, schedule: Schedule, templates: str) -
         "unknown": lesson.unknown,
         "data": lesson.hash,
         "templates": templates,
-        "shape": asdict(shape),
-        "schedule": asdict(schedule),
     }
 
 

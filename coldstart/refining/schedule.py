@@ -42,9 +42,9 @@ class Schedule:
         if not all(number > 0 for number in numbers) or self.batch < 2 or self.hard < 0:
             raise AdapterError(f"{self}: expected numbers above 0, and at least 2 pairs a batch")
 
-    def steps(self, pairs: int) -> int:
-        """Return how many steps are taken at most."""
-        return max(1, int(np.ceil(self.passes * pairs / min(self.batch, pairs))))
+    def steps(self, examples: int, batch: int | None = None) -> int:
+        """Return how many steps are taken at most, of so many examples each; of :attr:`batch` if None."""
+        return max(1, int(np.ceil(self.passes * examples / min(batch or self.batch, examples))))
 
 
 LANGUAGE = Schedule(passes=3.0, batch=16, rate=3e-4, every=8, patience=3)
