@@ -14,6 +14,8 @@ from coldstart.evaluation.datasets import Dataset
 from coldstart.evaluation.elicitation import ANY_KIND, STRATEGIES, elicit, people_of, truth
 from coldstart.onboarding import Onboarding
 
+pytestmark = pytest.mark.slow  # what they share takes six seconds
+
 
 @pytest.fixture(scope="module")
 def tasted(catalogue) -> Dataset:

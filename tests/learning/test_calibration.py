@@ -51,6 +51,7 @@ def test_a_rate_is_learned_from_examples_of_any_item():
     assert fit(examples, liked).probability(asked).mean() == pytest.approx(0.8, abs=0.12)
 
 
+@pytest.mark.slow  # two seconds each
 @pytest.mark.parametrize("way", ["item", "person", "both"])
 def test_it_learns_in_which_way_answers_differ(way):
     rng = np.random.default_rng(2)

@@ -21,6 +21,8 @@ from coldstart.refining.schedule import Schedule
 from coldstart.rows import key
 from coldstart.scoring.following import Follows
 
+pytestmark = pytest.mark.slow  # most train
+
 ITEMS, WIDTH = 40, 12
 ROWS = {f"t{row:02d}": row for row in range(ITEMS)}
 
