@@ -140,7 +140,7 @@ def _elicited(dataset: Dataset, asked: Asked, fresh: Recommender, seed: int) -> 
     told = {}
     for observed in (True, False):
         one = elicit(dataset, fresh, questions=QUESTIONS, observed=observed, max_users=asked.most, seed=seed)
-        users = counted(len(one.people.people), "user")
+        users = counted(one.users, "user")
         known = "what others did is known" if observed else "no interactions are known"
         _show_line(f"{ELICITATION} on {one.data}: {users}, {known}, ndcg@10 after each question, seed {seed}")
         _show_tables(one.table(), one.comparison_table())

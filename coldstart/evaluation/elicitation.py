@@ -7,7 +7,8 @@ by asking away what is easy to find, and nothing that was answered is among what
 
 An item is liked, disliked or unknown as it is in the first half. A chip is chosen if it is on a larger share of what
 the user liked there than of what all the others like, each like counted. Strategies differ in what they ask; the
-answers are made into a list in one way for all.
+answers are made into a list in one way for all. One fifth after the other can be new, in folds, so that everyone is
+asked once, each by what the others taught.
 
 Where the platform's interactions are known, weights and what sign-up fields tell are chosen by them first, as a service
 does and as in the other protocols.
@@ -16,7 +17,7 @@ does and as in the other protocols.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -149,15 +150,30 @@ class People:
         )
 
 
-def people_of(dataset: Dataset, *, max_users: int | None = None, seed: int = 0) -> People:
+def newcomers(events: Events, *, seed: int, fold: int = 0) -> tuple[str, ...]:
+    """Return who is new in a fold, sorted as text."""
+    users = (events.user_ids[place] for place in np.unique(events.users))
+    return hold_out(users, share=NEW_USERS, seed=seed, fold=fold).held
+
+
+def people_of(
+    dataset: Dataset, *, max_users: int | None = None, seed: int = 0, fold: int = 0, but: Collection[str] = ()
+) -> People:
     """Return the new users of a data set, with what they can tell of and what is to be found.
+
+    Args:
+        dataset: Whose users.
+        max_users: Return this many, drawn with the seed; all if None.
+        seed: Fixes who is new and what they can tell of.
+        fold: Which fifth is new.
+        but: Users who are new but not returned.
 
     Raises:
         EvaluationError: Too few users liked enough.
     """
     catalogue, events = dataset.catalogue, Events.of(dataset.interactions, dataset.catalogue)
-    split = hold_out((events.user_ids[place] for place in np.unique(events.users)), share=NEW_USERS, seed=seed)
-    is_new = np.isin(events.users, np.flatnonzero(np.isin(events.user_ids, split.held)))
+    held = newcomers(events, seed=seed, fold=fold)
+    is_new = np.isin(events.users, np.flatnonzero(np.isin(events.user_ids, held)))
     learnt = np.zeros(len(dataset.interactions), dtype=np.bool_)
     learnt[events.source[~is_new]] = True
     by_id = np.empty(len(catalogue), np.int64)
@@ -182,7 +198,7 @@ def people_of(dataset: Dataset, *, max_users: int | None = None, seed: int = 0) 
 
     pairs = np.unique(np.column_stack([events.users, events.rows])[events.relevant & is_new], axis=0)
     many = np.bincount(pairs[:, 0], minlength=len(events.user_ids)) >= ENOUGH
-    eligible = [events.user_ids[place] for place in np.flatnonzero(many)]
+    eligible = [id_ for place in np.flatnonzero(many) if (id_ := events.user_ids[place]) not in but]
     if not eligible:
         raise EvaluationError(
             f"{ELICITATION} finds no users in {dataset.name}: it takes new users who liked {ENOUGH} items or more; "
@@ -222,7 +238,7 @@ class Elicited:
 
     Attributes:
         data: The data set's name.
-        people: Who was asked.
+        folds: Who was asked, in turn.
         values: Strategy to NDCG@10 of each person after 0, 1, ... questions. Shape: ``(people, questions + 1)``.
         asked: Strategy to how many questions of each kind it asked.
         milliseconds: Strategy to how long each question took to choose.
@@ -231,12 +247,17 @@ class Elicited:
     """
 
     data: str
-    people: People
+    folds: tuple[People, ...]
     values: Mapping[str, Floats]
     asked: Mapping[str, Mapping[str, int]]
     milliseconds: Mapping[str, Floats]
     observed: bool
     seed: int
+
+    @property
+    def users(self) -> int:
+        """How many were asked."""
+        return sum(len(each.people) for each in self.folds)
 
     @property
     def questions(self) -> int:
@@ -268,14 +289,14 @@ class Elicited:
         """What it says in words, after the last question."""
         last = f"ndcg@{DEPTH} after {self.questions}"
         found = [c for c in self.comparisons if c.measure == last]
-        told = counted(len(self.people.people), "user")
+        told = counted(self.users, "user")
         start = "knowing what others did" if self.observed else "with no interactions at all"
         words = [in_words(c, does="ranks", asked=told, tests=len(found)) for c in found]
         return paragraph(
             [
                 f"{start}, after {self.questions} questions {words[0]}",
                 *words[1:],
-                *doubts(len(self.people.people), "user"),
+                *doubts(self.users, "user"),
             ]
         )
 
@@ -286,8 +307,9 @@ class Elicited:
             "data": self.data,
             "seed": self.seed,
             "observed": self.observed,
-            "users": len(self.people.people),
-            "eligible_users": self.people.eligible,
+            "folds": len(self.folds),
+            "users": self.users,
+            "eligible_users": sum(each.eligible for each in self.folds),
             "systems": {name: [plain(one) for one in found] for name, found in self.intervals.items()},
             "asked": {name: dict(kinds) for name, kinds in self.asked.items()},
             "milliseconds": {
@@ -297,7 +319,7 @@ class Elicited:
             },
             "differences": [c.to_json() for c in self.comparisons],
             "summary": self.summary,
-            "split": self.people.hash,
+            "split": digest(each.hash for each in self.folds) if len(self.folds) > 1 else self.folds[0].hash,
         }
 
     def table(self) -> list[list[str]]:
@@ -322,6 +344,8 @@ def elicit(
     strategies: Sequence[Strategy] = STRATEGIES,
     max_users: int | None = None,
     seed: int = 0,
+    folds: int = 1,
+    but: Collection[str] = (),
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Elicited:
     """Ask new users by each strategy, and rank for them after each answer.
@@ -332,38 +356,52 @@ def elicit(
         questions: How many are asked at most; a strategy may stop before.
         observed: Whether it learns first from what the other users did.
         strategies: What to compare; the first is tested against the others.
-        max_users: Ask this many, drawn with the seed; all if None.
+        max_users: Ask this many, drawn with the seed, the same number in each fold; all if None.
         seed: Fixes who is new, what they can tell of, and what is drawn.
+        folds: How many fifths of the users are new, one after the other.
+        but: Users who aren't asked, such as those on whom something was chosen.
         progress: Told how far a strategy is, after each user.
 
     Raises:
-        EvaluationError: No users to ask, or no question.
+        EvaluationError: No users to ask, no question, or not 1 to 5 folds.
     """
     if questions < 1:
         raise EvaluationError(f"{questions} questions: expected at least 1")
-    people = people_of(dataset, max_users=max_users, seed=seed)
-    ready = recommender.unlearned()
-    if observed:
-        ready.observe(people.training, profiles=dataset.profiles, now=0.0)
-        ready.weigh()
-    values: dict[str, Floats] = {}
-    asked: dict[str, dict[str, int]] = {}
-    milliseconds: dict[str, Floats] = {}
-    for strategy in strategies:
-        onboarding = Onboarding(ready, seed=seed, kinds=strategy.kinds)
-        onboarding.warm()
-        table = np.zeros((len(people.people), questions + 1))
-        kinds: dict[str, int] = {}
-        times: list[float] = []
-        for place, person in enumerate(people.people):
-            onboarding.policy = strategy.policy(int(generator(seed, "asked", person.user).integers(2**32)))
-            for after, dialogue in enumerate(_talk(onboarding, person, people.everyone, questions, kinds, times)):
-                table[place, after:] = _quality(onboarding, dialogue, person, seed)
-            if progress is not None:
-                progress(strategy.name, place + 1, len(people.people))
-        values[strategy.name], asked[strategy.name] = table, kinds
-        milliseconds[strategy.name] = 1000.0 * np.array(times)
-    return Elicited(dataset.name, people, values, asked, milliseconds, observed, seed)
+    if folds < 1:
+        raise EvaluationError(f"{folds} folds: expected at least 1")
+    each = None if max_users is None else -(-max_users // folds)
+    parted = tuple(people_of(dataset, max_users=each, seed=seed, fold=fold, but=but) for fold in range(folds))
+    values: dict[str, list[Floats]] = {one.name: [] for one in strategies}
+    asked: dict[str, dict[str, int]] = {one.name: {} for one in strategies}
+    times: dict[str, list[float]] = {one.name: [] for one in strategies}
+    of = sum(len(people.people) for people in parted)
+    for people in parted:
+        ready = recommender.unlearned()
+        if observed:
+            ready.observe(people.training, profiles=dataset.profiles, now=0.0)
+            ready.weigh()
+        for strategy in strategies:
+            name = strategy.name
+            onboarding = Onboarding(ready, seed=seed, kinds=strategy.kinds)
+            onboarding.warm()
+            for person in people.people:
+                onboarding.policy = strategy.policy(int(generator(seed, "asked", person.user).integers(2**32)))
+                row = np.zeros(questions + 1)
+                talk = _talk(onboarding, person, people.everyone, questions, asked[name], times[name])
+                for after, dialogue in enumerate(talk):
+                    row[after:] = _quality(onboarding, dialogue, person, seed)
+                values[name].append(row)
+                if progress is not None:
+                    progress(name, len(values[name]), of)
+    return Elicited(
+        dataset.name,
+        parted,
+        {name: np.array(rows) for name, rows in values.items()},
+        asked,
+        {name: 1000.0 * np.array(seconds) for name, seconds in times.items()},
+        observed,
+        seed,
+    )
 
 
 def _talk(

@@ -61,22 +61,30 @@ class Split:
         return digest((str(len(self.kept)), *self.kept, *self.held))
 
 
-def hold_out(ids: Iterable[str], *, share: float, seed: int) -> Split:
-    """Hold out a share of the ids: the first of a seeded permutation of the sorted ids.
+def hold_out(ids: Iterable[str], *, share: float, seed: int, fold: int = 0) -> Split:
+    """Hold out a share of the ids: the first of a seeded permutation of the sorted ids, or those that come after.
 
     Args:
         ids: In any order; repeats count once.
         share: In ``[0, 1]``; the number held out is rounded to the nearest, halves to even.
         seed: The same seed holds out the same ids.
+        fold: How many shares of the permutation are passed over; folds have no id in common.
+
+    Raises:
+        EvaluationError: A share outside ``[0, 1]``, or a fold beyond the ids.
 
     >>> hold_out(["d", "a", "c", "b"], share=.5, seed=0) == hold_out("abcd", share=.5, seed=0)
+    True
+    >>> hold_out("abcd", share=.5, seed=0, fold=1).held == hold_out("abcd", share=.5, seed=0).kept
     True
     """
     if not 0 <= share <= 1:
         raise EvaluationError(f"the share to hold out is {share}: expected a number from 0 to 1")
+    if fold < 0 or (fold + 1) * share > 1 + 1e-9:
+        raise EvaluationError(f"the fold is {fold}: expected 0 or more, within folds of {share:g} that make up all")
     drawn = _permuted(ids, seed=seed)
-    size = round(share * len(drawn))
-    return Split(tuple(sorted(drawn[size:])), tuple(sorted(drawn[:size])))
+    start, end = (round(share * len(drawn) * place) for place in (fold, fold + 1))
+    return Split(tuple(sorted([*drawn[:start], *drawn[end:]])), tuple(sorted(drawn[start:end])))
 
 
 def sample(ids: Iterable[str], size: int | None, *, seed: int) -> tuple[str, ...]:

@@ -60,9 +60,28 @@ def test_all_strategies_begin_with_the_same_list(tasted, recommender, observed):
     starts = [table[:, 0] for table in found.values.values()]
     assert list(found.values) == [one.name for one in STRATEGIES]
     assert all((one == starts[0]).all() for one in starts)
-    assert json.loads(json.dumps(found.to_json()))["users"] == len(found.people.people)
+    assert json.loads(json.dumps(found.to_json()))["users"] == found.users == 5
     assert found.summary
     assert len(found.table()) == 1 + len(STRATEGIES)
+
+
+def test_each_fifth_is_new_in_turn(tasted, recommender):
+    found = elicit(tasted, recommender, questions=1, strategies=STRATEGIES[:2], folds=5)
+    asked = [{one.user for one in each.people} for each in found.folds]
+    assert sum(map(len, asked)) == len(set.union(*asked)) == found.users > 30
+    for each, new in zip(found.folds, asked, strict=True):
+        assert not new & {event.user for event in each.training}
+    assert all(table.shape == (found.users, 2) for table in found.values.values())
+    (alone,) = elicit(tasted, recommender, questions=1, strategies=STRATEGIES[:1]).values.values()
+    np.testing.assert_array_equal(found.values["coldstart"][: len(alone)], alone)
+
+
+def test_whoever_something_was_chosen_on_is_not_asked(tasted):
+    everyone = people_of(tasted)
+    known = {one.user for one in everyone.people[:2]}
+    others = people_of(tasted, but=known)
+    assert [one.user for one in others.people] == [one.user for one in everyone.people[2:]]
+    assert len(others.training) == len(everyone.training)
 
 
 def test_baselines_ask_about_items_and_ablations_about_what_ours_asks():
@@ -71,12 +90,15 @@ def test_baselines_ask_about_items_and_ablations_about_what_ours_asks():
     assert {kinds[name] for name in ANY_KIND} == {kinds["coldstart"]}
 
 
-def test_too_little_to_ask_about_is_refused(catalogue, recommender):
+def test_too_little_to_ask_about_is_refused(tasted, catalogue, recommender):
     few = Dataset("few", catalogue, Interactions.from_records([Interaction("u", "t00", value=5.0)]))
     with pytest.raises(EvaluationError):
         elicit(few, recommender)
     with pytest.raises(EvaluationError):
         elicit(few, recommender, questions=0)
+    for folds in (0, 6):
+        with pytest.raises(EvaluationError):
+            elicit(tasted, recommender, folds=folds)
 
 
 @pytest.mark.slow

@@ -67,6 +67,8 @@ def test_digests_are_equal_only_for_equal_sequences(a, b):
     "call",
     [
         lambda: hold_out("ab", share=1.5, seed=0),
+        lambda: hold_out("ab", share=0.5, seed=0, fold=2),
+        lambda: hold_out("ab", share=0.5, seed=0, fold=-1),
         lambda: hold_out("ab", share=0.5, seed=-1),
         lambda: sample("ab", 0, seed=0),
         lambda: generator(-1),
