@@ -10,9 +10,10 @@ are medians over the rounds, and for requests the median and the 95th percentile
 - Useful GFLOP/s: 2 x the weights of all linear layers, the output's included, x tokens that aren't padding, a second;
   as a share of a 2048 x 2048 matrix product, and of the model's own linear layers on random numbers, 512 rows at
   a time: a forward pass that has nothing else to do. Attention itself isn't counted as useful.
-- Candidates: the titles of 50 candidates after one new person's description, beside one plain forward each (of fewer).
+- Candidates: the names of 50 candidates after one new person's description, as a request reads them (without the
+  year), beside one plain forward each (of fewer).
 - Requests: ``recommend(k=10)`` without the language stage, and with it on 20 candidates; no two share a text or a set
-  of likes. What a title's likelihood for nobody is, is known before, as it is once the title was among the best.
+  of likes. What a name's likelihood for nobody is, is known before, as it is once the item was among the best.
 - Memory: of this process after ``--mixed`` requests of all kinds, one in a hundred with the language stage on five
   candidates, over that after the first tenth of them.
 - Starts: a fresh process imports the package, opens an index and answers a first request; the disk's cache is warm.
@@ -103,9 +104,16 @@ class Bench:
         self.recommender = Recommender(loaded.index, encoder=encoder, language_model=model)
         self.rng = random.Random(seed)  # noqa: S311 - no secrets
         catalogue, library = self.recommender.catalogue, Library.load()
-        named = [library.describe_item(i, kind=catalogue.kind, template="item-title").text for i in catalogue.items]
+        self.titles, self.names = (
+            [
+                f" {text}"
+                for i in catalogue.items
+                if (text := library.describe_item(i, kind=catalogue.kind, template=template).text)
+            ]
+            for template in ("item-title", "item-name")
+        )
         self.documents = self.recommender.index.documents
-        self.titles = [f" {title}" for title in self.rng.sample(sorted({*named} - {""}), TITLES)]
+        self.titles = self.rng.sample(sorted({*self.titles}), TITLES)
         self.prompt = render(library.of("appeal")[0], {"kind": catalogue.kind}).text
         self.layers = {name: linear_layers(m) for name, m in (("encoder", encoder.model), ("lm", model.model))}
         self.square = torch.randn(SQUARE, SQUARE)
@@ -152,9 +160,9 @@ class Bench:
     def _candidates(self, number: int) -> None:
         values = {"kind": self.recommender.catalogue.kind, "description": self._description(1000 + number)}
         prompt = render(Library.load().of("naming")[0], values).text
-        titles = self.rng.sample(self.titles, CANDIDATES)
-        few = titles[:PLAIN_CANDIDATES]
-        ours = timed(self.times, "candidates", lambda: self.model.likelihoods(prompt, titles)).total[: len(few)]
+        names = self.rng.sample(sorted({*self.names}), CANDIDATES)  # as a request's best are read again
+        few = names[:PLAIN_CANDIDATES]
+        ours = timed(self.times, "candidates", lambda: self.model.likelihoods(prompt, names)).total[: len(few)]
         plain = timed(self.times, "candidates plain", lambda: plain_forwards(self.model, prompt, few))
         self.difference["candidates"] = max(self.difference["candidates"], float(np.abs(ours - plain).max()))
 

@@ -1340,7 +1340,7 @@ class Recommender:
         """
         if self.language_model is None or self.index.is_large:
             return False
-        return self._rereading(self.language_model).read_ahead(reading, self.index.rows.titles, most=most)
+        return self._rereading(self.language_model).read_ahead(reading, most=most)
 
     def score(
         self, profile: Profile, rows: NDArray[np.int64] | None = None, *, context: Context | None = None

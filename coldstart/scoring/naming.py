@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,15 +18,16 @@ from coldstart.scoring import Query
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_KEPT = 50_000  # titles whose likelihood for nobody is remembered: some 10 MB
+_KEPT = 50_000  # names whose likelihood for nobody is remembered: some 10 MB
 
 
 class Naming:
-    """A title's log-likelihood given the person, minus the same given nobody, in nats; abstains if nothing is known.
+    """A name's log-likelihood per token given the person, minus the same given nobody; abstains if nothing is known.
 
-    The difference is a pointwise mutual information: it cancels the item's popularity, its length and whatever its own
-    words say to the model. (Holtzman et al., "Surface Form Competition", EMNLP 2021, domain-conditional PMI.)
-    Nothing follows a title, so its own tokens are all that is read.
+    The difference, in nats, is a pointwise mutual information: it cancels the item's popularity and whatever its own
+    words say to the model. (Holtzman et al., "Surface Form Competition", EMNLP 2021, domain-conditional PMI.) By token,
+    a long name doesn't stand out for its length: over films, wines and games lists were better for it than by sums.
+    Nothing follows a name, so its own tokens are all that is read.
     """
 
     name = "language"
@@ -41,6 +43,7 @@ class Naming:
         """Return the same scorer for another catalogue; what it remembers stays."""
         made = copy.copy(self)
         made._catalogue = catalogue
+        made.__dict__.pop("_names", None)
         return made
 
     def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -51,7 +54,7 @@ class Naming:
         """Score the rows a few at a time, in their order; yield all scores so far, NaN where there are none yet.
 
         The first and longest piece of work is reading the description; then come slices of ``size`` rows. What the
-        model gives a title for nobody is remembered. Nothing is yielded if nothing is known of the person.
+        model gives a name for nobody is remembered. Nothing is yielded if nothing is known of the person.
         """
         if not query.description:
             return
@@ -61,37 +64,41 @@ class Naming:
         if len(rows) > size:
             yield found.copy()
         for start in range(0, len(rows), size):
-            titles = [self._title(int(row)) for row in rows[start : start + size]]
-            found[start : start + size] = self._differences(prompt, titles)
+            names = [self._name(int(row)) for row in rows[start : start + size]]
+            found[start : start + size] = self._differences(prompt, names)
             yield found.copy()
 
-    def read_ahead(self, reading: LanguageModel, titles: Sequence[str], *, most: int) -> bool:
-        """Let a language model read some titles for nobody, before anyone asks; return whether there were any.
+    def read_ahead(self, reading: LanguageModel, *, most: int) -> bool:
+        """Let a language model read some names for nobody, before anyone asks; return whether there were any.
 
         Args:
             reading: The same model, on whatever thread.
-            titles: As it reads them, after a space; those that are known are passed over.
             most: How many at most.
         """
-        new = [title for title in dict.fromkeys(titles[:_KEPT]) if title and title not in self._alone][:most]
+        new = [name for name in self._names if name and name not in self._alone][:most]
         if new:
-            self._alone.update(zip(new, reading.likelihoods(self._prompt(""), new).total.tolist(), strict=True))
+            self._alone.update(zip(new, reading.likelihoods(self._prompt(""), new).mean.tolist(), strict=True))
         return bool(new)
 
-    def _differences(self, prompt: str, titles: Sequence[str]) -> NDArray[np.float64]:
-        """Return what a prompt adds to titles' log-likelihood, in nats, read in one go. Shape: ``(titles,)``."""
-        new = [title for title in dict.fromkeys(titles) if title not in self._alone]
-        asked = [(prompt, titles), *([(self._prompt(""), new)] if new else [])]
-        given, *alone = self._model.likelihoods_of(asked)
-        if alone:
-            self._alone.update(zip(new, alone[0].total.tolist(), strict=True))
-        found: NDArray[np.float64] = given.total - np.array([self._alone[title] for title in titles])
+    def _differences(self, prompt: str, names: Sequence[str]) -> NDArray[np.float64]:
+        """Return what a prompt adds to names' log-likelihood per token. Shape: ``(names,)``."""
+        new = [name for name in dict.fromkeys(names) if name and name not in self._alone]
+        if new:  # by themselves: what is read for the person is the same, to the last bit, whatever was known before
+            self._alone.update(zip(new, self._model.likelihoods(self._prompt(""), new).mean.tolist(), strict=True))
+        given = self._model.likelihoods(prompt, names).mean
+        usual = np.array([self._alone.get(name, 0.0) for name in names])
         while len(self._alone) > _KEPT:
             self._alone.popitem(last=False)
+        found: NDArray[np.float64] = np.nan_to_num(given) - usual  # 0 without a name
         return found
 
-    def _title(self, row: int) -> str:
-        text = self._library.describe_item(self._catalogue[row], kind=self._catalogue.kind, template="item-title").text
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        """The names that are read ahead, each once."""
+        return tuple(dict.fromkeys(map(self._name, range(min(len(self._catalogue), _KEPT)))))
+
+    def _name(self, row: int) -> str:
+        text = self._library.describe_item(self._catalogue[row], kind=self._catalogue.kind, template="item-name").text
         return f" {text}" if text else ""
 
     def _prompt(self, description: str) -> str:

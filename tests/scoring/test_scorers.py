@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from coldstart.entities import Context, Interaction, Profile
+from coldstart.catalogue import Catalogue
+from coldstart.entities import Context, Interaction, Item, Profile
 from coldstart.interactions import Interactions
 from coldstart.learning.platform import Platform
 from coldstart.refining.balance import SHIPPED
@@ -358,10 +359,10 @@ class TestNaming(ScorerContract):
         rows = np.arange(3)
         kind = world.index.catalogue.kind
         items = [world.index.catalogue[row] for row in rows]
-        titles = [f" {world.library.describe_item(item, kind=kind, template='item-title').text}" for item in items]
+        titles = [f" {world.library.describe_item(item, kind=kind, template='item-name').text}" for item in items]
         opening = "Some of the teas that this person loves:\n1."
-        given = world.model.likelihoods(f"{query.description}\n{opening}", titles).total
-        nobody = world.model.likelihoods(opening, titles).total
+        given = world.model.likelihoods(f"{query.description}\n{opening}", titles).mean
+        nobody = world.model.likelihoods(opening, titles).mean
         np.testing.assert_allclose(scorer.score(query, rows), given - nobody, atol=self.close)
 
     def test_slices_come_to_the_same_as_the_whole(self, scorer, query):
@@ -370,19 +371,31 @@ class TestNaming(ScorerContract):
         assert [int(np.isfinite(each).sum()) for each in found] == [0, 3, 6, 7]
         np.testing.assert_allclose(found[-1], scorer.score(query, rows), atol=self.close)
 
+    def test_a_year_changes_nothing_and_an_item_without_a_title_counts_nothing(self, world, query):
+        items = [
+            Item("a", "Lapsang", {"year": 1999}),
+            Item("b", "Lapsang", {"year": 1950}),
+            Item("c", "", {"sort": "green"}),
+        ]
+        first, second, nameless = Naming(world.model, Catalogue(items, kind="tea"), world.library).score(
+            query, np.arange(3)
+        )
+        assert first == second != 0.0
+        assert nameless == 0.0
+
     def test_titles_that_were_read_ahead_are_read_once_more_for_the_person_alone(self, world, query, monkeypatch):
         rows, read = np.arange(7), []
         expected = self.make(world).score(query, rows)
-        titles, ahead = world.index.rows.titles, self.make(world)
-        assert ahead.read_ahead(world.model, titles, most=5)
-        assert ahead.read_ahead(world.model, titles, most=len(titles))
-        assert not ahead.read_ahead(world.model, titles, most=len(titles))
-        together = type(world.model).likelihoods_of
+        every, ahead = len(world.index.catalogue), self.make(world)
+        assert ahead.read_ahead(world.model, most=5)
+        assert ahead.read_ahead(world.model, most=every)
+        assert not ahead.read_ahead(world.model, most=every)
+        plain = type(world.model).likelihoods
 
-        def spy(self, asked):
-            read.extend(asked)
-            return together(self, asked)
+        def spy(self, prompt, texts):
+            read.extend([len(texts)] if texts else [])
+            return plain(self, prompt, texts)
 
-        monkeypatch.setattr(type(world.model), "likelihoods_of", spy)
+        monkeypatch.setattr(type(world.model), "likelihoods", spy)
         np.testing.assert_allclose(ahead.score(query, rows), expected, atol=self.close)
-        assert [len(texts) for _, texts in read] == [7]
+        assert read == [7]
