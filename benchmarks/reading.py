@@ -97,3 +97,11 @@ def questions(found: Mapping[str, Any]) -> list[Rows]:
             times = [f"{one[f'{what}p50_ms']:.1f} ({one[f'{what}p95_ms']:.1f})" for what in ("", "list_")]
             rows.append([f"{int(size):,}", known, *times, f"{one['ready_s']:.2f}"])
     return [rows]
+
+
+def visits(found: Mapping[str, Any]) -> list[Rows]:
+    """Return what ``page.py`` found: how long visitors wait for their first list, and what else the browser saw."""
+    waits = [f"{found[name]:.0f}" for name in ("first_list_p50_ms", "first_list_p95_ms")]
+    seen = [str(found["logged"]), ", ".join(found["barriers"]) or "none"]
+    header = ["items", "visitors", "first list, ms", "95 %", "logged in the console", "serious barriers (axe)"]
+    return [[header, [f"{found['items']:,}", str(found["visitors"]), *waits, *seen]]]

@@ -23,7 +23,7 @@ ABLATIONS = ("without appeal",)
 
 SCRIPTS = (
     "quality", "fewshot", "elicitation", "refining", "speed", "precision", "naming", "distilling", "listwise",
-    "enrichment", "questions", "scale", "service",
+    "enrichment", "questions", "page", "scale", "service",
 )  # fmt: skip
 """The benchmarks whose records are shown."""
 

@@ -124,6 +124,10 @@ person by person.""",
     "questions": """### The next question
 
 Invented wines: how long a question takes to choose, and a list after an answer, on one thread.""",
+    "page": """### The page
+
+The onboarding page of `coldstart serve` with the demo's wines, in Chromium on the same machine: from Enter after a
+sentence to the first list.""",
     "scale": f"""### A catalogue that grows
 
 Invented wines. Vectors of 384 numbers are searched for the 100 nearest to a text, exactly up to 20,000 items and by
@@ -162,6 +166,7 @@ def blocks(results: Mapping[str, Runs], *, folder: str) -> dict[str, str]:
         "distilling": partial(_told, reading.distilled),
         "enrichment": partial(_told, reading.words),
         "questions": partial(_told, reading.questions),
+        "page": partial(_told, reading.visits),
         "scale": _scaled,
         "service": _served,
     }
