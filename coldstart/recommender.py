@@ -1333,10 +1333,10 @@ class Recommender:
 
         Args:
             reading: The same model, or what runs it on its own thread.
-            most: How many titles at most.
+            most: How many items' at most.
 
         Returns:
-            Whether there were any that it hadn't read; never for a large catalogue, of which it reads few.
+            Whether there were any that it hadn't looked at; never for a large catalogue, of which it reads few.
         """
         if self.language_model is None or self.index.is_large:
             return False

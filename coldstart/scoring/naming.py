@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,12 +37,13 @@ class Naming:
         self._library = library
         self._template = library.of("naming")[0]
         self._alone: OrderedDict[str, float] = OrderedDict()
+        self._ahead = 0
 
     def of(self, catalogue: Catalogue) -> Naming:
         """Return the same scorer for another catalogue; what it remembers stays."""
         made = copy.copy(self)
         made._catalogue = catalogue
-        made.__dict__.pop("_names", None)
+        made._ahead = 0
         return made
 
     def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -69,16 +69,20 @@ class Naming:
             yield found.copy()
 
     def read_ahead(self, reading: LanguageModel, *, most: int) -> bool:
-        """Let a language model read some names for nobody, before anyone asks; return whether there were any.
+        """Let a language model read some rows' names for nobody, before anyone asks; return whether any rows were left.
+
+        Each row is looked at once, in turn, and a name that is known already isn't read again.
 
         Args:
             reading: The same model, on whatever thread.
-            most: How many at most.
+            most: How many rows at most.
         """
-        new = [name for name in self._names if name and name not in self._alone][:most]
+        rows = range(self._ahead, min(self._ahead + most, len(self._catalogue), _KEPT))
+        new = [name for name in dict.fromkeys(map(self._name, rows)) if name and name not in self._alone]
         if new:
             self._alone.update(zip(new, reading.likelihoods(self._prompt(""), new).mean.tolist(), strict=True))
-        return bool(new)
+        self._ahead += len(rows)
+        return bool(rows)
 
     def _differences(self, prompt: str, names: Sequence[str]) -> NDArray[np.float64]:
         """Return what a prompt adds to names' log-likelihood per token. Shape: ``(names,)``."""
@@ -91,11 +95,6 @@ class Naming:
             self._alone.popitem(last=False)
         found: NDArray[np.float64] = np.nan_to_num(given) - usual  # 0 without a name
         return found
-
-    @cached_property
-    def _names(self) -> tuple[str, ...]:
-        """The names that are read ahead, each once."""
-        return tuple(dict.fromkeys(map(self._name, range(min(len(self._catalogue), _KEPT)))))
 
     def _name(self, row: int) -> str:
         text = self._library.describe_item(self._catalogue[row], kind=self._catalogue.kind, template="item-name").text
