@@ -2,9 +2,11 @@
 
 Requests over wines, films, restaurants and games (``wishes.toml``), each with the fields that would meet it: an item is
 relevant if it has one of the wanted values of every field. Beside them, "something like" the title of 60 items drawn by
-a seed, where that item is what is looked for. No interactions, no language model; ``coldstart without facets``, plain
-semantic search with the same encoder and TF-IDF over the same texts stand beside. The weights of facets were chosen on
-these requests (halves of them in turn), so that the figures are optimistic; the people of ``people.py`` had no part.
+a seed, where that item is what is looked for. And the same requests with a dislike: a value that some of what meets the
+request has and some has not, drawn by a seed; relevant is what meets the request and hasn't it. No interactions, no
+language model; ``coldstart without facets``, plain semantic search with the same encoder and TF-IDF over the same texts
+stand beside, which take closeness to the dislike off. The weights of facets were chosen on these requests (halves of
+them in turn), so that the figures are optimistic; the people of ``people.py`` had no part.
 
     python benchmarks/wishes.py --out benchmarks/results/wishes.json
 """
@@ -31,12 +33,17 @@ from coldstart.wheels import cache_folder
 from coldstart.wording import tidy_title
 from provenance import finish, print_table, provenance
 
-Score = Callable[[str], NDArray[np.float64]]
+Mask = NDArray[np.bool_]
+Score = Callable[[str, list[str]], NDArray[np.float64]]
+"""From a text and what is disliked to every item's score."""
 
 WISHES = Path(__file__).parent / "wishes.toml"
 
 NAMED = 60
 """Items that are asked for by their title."""
+
+DISLIKES, SHARES = 4, (0.15, 0.85)
+"""Values disliked in turn beside each request, at most, and which share of what meets it each has."""
 
 
 def meets(item: Item, wish: Mapping[str, Any]) -> bool:
@@ -48,39 +55,70 @@ def meets(item: Item, wish: Mapping[str, Any]) -> bool:
     return True
 
 
+def disliked(recommender: Recommender, wish: Mapping[str, Any], met: Mask, rng: np.random.Generator) -> dict[str, Mask]:
+    """Return values that some of what meets a request has, and which items have each."""
+    facets, found = recommender.index.facets, {}
+    asked = {value for name, wanted in wish.items() if name != "text" for value in wanted}
+    for column, (_, value) in enumerate(facets.names):
+        has = np.asarray(facets.table[:, [column]].todense()).ravel() > 0
+        least, most = SHARES
+        if value and value not in asked and least <= has[met].mean() <= most:
+            found[value] = has
+    drawn = rng.permutation(len(found))[:DISLIKES]
+    return {value: has for place, (value, has) in enumerate(found.items()) if place in drawn}
+
+
 def systems(recommender: Recommender) -> dict[str, Score]:
-    """Return what scores every item for a text, by name."""
+    """Return what scores every item for a text and dislikes, by name."""
     words = TfidfVectorizer(sublinear_tf=True)
     table = words.fit_transform(recommender.index.documents)
-    bare, vectors, encoder = recommender.reweighted({"facets": 0.0}), recommender.index.vectors, recommender.encoder
+    bare = recommender.reweighted({"facets": 0.0, "unwanted": 0.0})
+    vectors, encoder = recommender.index.vectors, recommender.encoder
+
+    def near(text: str) -> NDArray[np.float64]:
+        return np.asarray(vectors @ encoder.encode([text])[0], np.float64)
+
+    def shared(text: str) -> NDArray[np.float64]:
+        return np.asarray((table @ words.transform([text]).T).todense(), np.float64).ravel()
+
     return {
-        "coldstart": lambda text: recommender.score(Profile(text=text)),
-        "coldstart without facets": lambda text: bare.score(Profile(text=text)),
-        "semantic search": lambda text: np.asarray(vectors @ encoder.encode([text])[0], np.float64),
-        "TF-IDF": lambda text: np.asarray((table @ words.transform([text]).T).todense(), np.float64).ravel(),
+        "coldstart": lambda text, dislikes: recommender.score(Profile(text=text, dislikes=dislikes)),
+        "coldstart without facets": lambda text, dislikes: bare.score(Profile(text=text, dislikes=dislikes)),
+        "semantic search": lambda text, dislikes: near(text) - sum(map(near, dislikes)),
+        "TF-IDF": lambda text, dislikes: shared(text) - sum(map(shared, dislikes)),
     }
 
 
 def measured(data: str, wishes: list[dict[str, Any]], *, seed: int) -> dict[str, Any]:
-    """Return each system's NDCG@10 on the requests, one by one, and its reciprocal rank of items named."""
+    """Return each system's NDCG@10 on the requests, with dislikes too, and its reciprocal rank of items named."""
     catalogue = load(data).catalogue
     told = Catalogue((item for item in catalogue.items if item.attributes), kind=catalogue.kind)
     folder = cache_folder() / "evaluations" / f"{told.hash[:16]}-no-language-model"
     recommender = Recommender.build(told, language_model=None, path=folder)
     rng, items = np.random.default_rng(seed), len(told)
     named = rng.choice(items, min(NAMED, items), replace=False)
+    met = [np.array([meets(item, wish) for item in told.items]) for wish in wishes]
+    cases = [
+        (wish["text"], value, one & ~has)
+        for wish, one in zip(wishes, met, strict=True)
+        for value, has in disliked(recommender, wish, one, rng).items()
+    ]
+
+    def judged(scores: NDArray[np.float64], relevant: Mask) -> float:
+        best = rank(scores, k=10, rng=np.random.default_rng(seed))
+        return float((ndcg @ 10)(relevant[best][None], relevant=np.array([relevant.sum()]))[0])
+
     found: dict[str, Any] = {"models": models_of(recommender), "systems": {}}
     for name, score in systems(recommender).items():
-        values = []
-        for wish in wishes:
-            relevant = np.array([meets(item, wish) for item in told.items])
-            best = rank(score(wish["text"]), k=10, rng=np.random.default_rng(seed))
-            values.append(float((ndcg @ 10)(relevant[best][None], relevant=np.array([relevant.sum()]))[0]))
         ranks = []
         for row in named.tolist():
-            scores = score(f"something like {tidy_title(told[row].title)}")
+            scores = score(f"something like {tidy_title(told[row].title)}", [])
             ranks.append(1.0 / (1 + int((scores > scores[row]).sum())))
-        found["systems"][name] = {"ndcg@10": values, "mrr_named": float(np.mean(ranks))}
+        found["systems"][name] = {
+            "ndcg@10": [judged(score(wish["text"], []), one) for wish, one in zip(wishes, met, strict=True)],
+            "ndcg@10_with_dislikes": [judged(score(text, [value]), left) for text, value, left in cases],
+            "mrr_named": float(np.mean(ranks)),
+        }
     return found
 
 
@@ -97,9 +135,10 @@ def main() -> None:
     rows = [header]
     for name in names:
         cells = [one["systems"][name] for one in results.values()]
-        rows.append([name, *(f"{np.mean(cell['ndcg@10']):.3f} / {cell['mrr_named']:.3f}" for cell in cells)])
+        keys = ("ndcg@10", "ndcg@10_with_dislikes", "mrr_named")
+        rows.append([name, *(" / ".join(f"{np.mean(cell[key]):.3f}" for key in keys) for cell in cells)])
     print_table(rows)
-    print("NDCG@10 of requests / mean reciprocal rank of an item that is named")
+    print("NDCG@10 of requests / of requests with a dislike / mean reciprocal rank of an item that is named")
     models = {name: hash_ for one in results.values() for name, hash_ in one.pop("models").items()}
     record = {"benchmark": "wishes", "seed": given.seed, "results": results, "provenance": provenance(models)}
     finish(record, given.out)

@@ -21,6 +21,7 @@ DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
         "about": 0.03,
         "context": 0.2,
         "disliked": 0.3,
+        "unwanted": 1.0,
         "lexical": 0.6,
         "language": 0.1,
         "listwise": 0.0,

@@ -20,7 +20,7 @@ from coldstart.learning.neighbours import Linear
 from coldstart.learning.platform import Platform
 from coldstart.scoring import VIEWS, Query, Scorer, collaborative
 from coldstart.scoring.appeal import Appeal, earned_weight
-from coldstart.scoring.facets import Faceted
+from coldstart.scoring.facets import Faceted, Unwanted
 from coldstart.scoring.following import NEAR, Following, Follows
 from coldstart.scoring.lexical import Lexical
 from coldstart.scoring.relevance import Disliked, Liked, Said, Taste
@@ -118,6 +118,7 @@ class Ranker:
             *(Said(index, view) for view in VIEWS),
             Disliked(index),
             self._facets,
+            Unwanted(self._facets),
             self._lexical,
             *([self._following] if self._following else []),
         )
@@ -219,6 +220,11 @@ class Ranker:
         found = [
             shortlist.Finder(one.name, partial(one.sharing, query), partial(one.score, query))
             for one in (self._lexical, self._facets)
+        ]
+        found += [
+            shortlist.Finder(one.name, shortlist.nothing, partial(one.score, query))
+            for one in scorers
+            if isinstance(one, Unwanted)
         ]
         found += [
             shortlist.Finder(one.name, partial(one.best, query), partial(one.score, query))

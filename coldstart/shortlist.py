@@ -103,6 +103,11 @@ class Finder:
     score: Callable[[Rows], Floats]
 
 
+def nothing() -> Scored:
+    """Return no rows: what some scorers find, who only tell rows apart."""
+    return np.empty(0, np.int64), np.empty(0)
+
+
 def gathered(
     index: Index,
     finders: Sequence[Finder],

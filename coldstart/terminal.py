@@ -27,6 +27,7 @@ LABELS: Mapping[str, str] = {
     "context": "context",
     "disliked": "dislikes",
     "facets": "traits",
+    "unwanted": "unwanted traits",
     "lexical": "shared words",
     "appeal": "appeal",
     "collaborative": "others' likes",

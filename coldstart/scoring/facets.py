@@ -1,7 +1,8 @@
-"""Facets asked for: how well the values that an item has meet what the user says."""
+"""Facets asked for: how well the values that an item has meet what the user says, and what they don't want."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -30,12 +31,11 @@ values as that it names an item, and how fast that changes; differences of cosin
 
 
 class Faceted:
-    """The facets that stand out in the user's words, summed over those that an item has; >= 0 without dislikes.
+    """The facets that stand out in the user's words, summed over those that an item has; >= 0.
 
     A facet weighs ``max(0, z - STANDS_OUT) ** 2``, with ``z`` its closeness to the words in standard deviations from
     all facets' mean: "bold reds for a steak dinner" asks for red, full-bodied and beef, and for nothing else. Liked
-    phrases are words as well, and what disliked phrases ask for most in each field is taken off. Abstains where no
-    facet stands out.
+    phrases are words as well. Abstains where no facet stands out.
     """
 
     name = "facets"
@@ -55,27 +55,31 @@ class Faceted:
             _ = self._centred, self._by_facet
 
     def weights(self, query: Query) -> NDArray[np.float64]:
-        """Return how much each facet is asked for; below zero what dislikes ask for. Shape: ``(facets,)``.
+        """Return how much each facet is asked for, >= 0. Shape: ``(facets,)``.
 
         It is worked out once a request.
         """
         if self not in query.kept:
-            query.kept[self] = self._wanted(query)
+            liked = [*query.liked_phrases, *(query.texts[view] for view in ("text",) if view in query.texts)]
+            query.kept[self] = self._mean(self.asked(query.said[text]) for text in liked)
         found: NDArray[np.float64] = query.kept[self]
         return found
 
-    def _wanted(self, query: Query) -> NDArray[np.float64]:
-        liked = [*query.liked_phrases, *(query.texts[view] for view in ("text",) if view in query.texts)]
-        total = np.zeros(len(self._facets))
-        for text in liked:
-            total += self._asked(query.said[text]) / len(liked)
-        for text in query.disliked_phrases:
-            total -= self._meant(self._asked(query.said[text])) / len(query.disliked_phrases)
-        return total
+    def unwanted(self, query: Query) -> NDArray[np.float64]:
+        """Return how much disliked phrases ask for each facet, >= 0; see :data:`MEANT`. Shape: ``(facets,)``."""
+        if (self, "unwanted") not in query.kept:
+            phrases = query.disliked_phrases
+            query.kept[self, "unwanted"] = self._mean(self._meant(self.asked(query.said[each])) for each in phrases)
+        found: NDArray[np.float64] = query.kept[self, "unwanted"]
+        return found
+
+    def _mean(self, told: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+        found = list(told)
+        return sum(found, np.zeros(len(self._facets))) / max(len(found), 1)
 
     def _meant(self, asked: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what a text asks for without what only comes near that in the same field; see :data:`MEANT`."""
-        most = np.zeros(int(self._field.max()) + 1)
+        most = np.zeros(int(self._field.max(initial=-1)) + 1)
         np.maximum.at(most, self._field, asked)
         return np.where(asked >= MEANT * most[self._field], asked, 0.0)
 
@@ -84,7 +88,10 @@ class Faceted:
         """Which field each facet is of. Shape: ``(facets,)``."""
         return np.unique([label for label, _ in self._facets.names], return_inverse=True)[1].astype(np.int64)
 
-    def _asked(self, vector: NDArray[np.float32]) -> NDArray[np.float64]:
+    def asked(self, vector: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return how much a text asks for each facet, >= 0, given its unit vector. Shape: ``(facets,)``."""
+        if not len(self._facets):
+            return np.zeros(0)
         near = np.einsum("ij,j->i", self._centred, vector).astype(np.float64)
         spread = near.std()
         if spread <= 1e-6:
@@ -133,9 +140,10 @@ class Faceted:
 
     def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the summed weights of each row's facets."""
-        if not len(self._facets) or not query.said:
-            return np.full(len(rows), np.nan)
-        weights = self.weights(query)
+        return self.summed(self.weights(query), rows)
+
+    def summed(self, weights: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the summed weights of each row's facets; NaN where no facet has any. Shape: ``(rows,)``."""
         if not weights.any():
             return np.full(len(rows), np.nan)
         table = self._facets.table
@@ -149,9 +157,10 @@ class Faceted:
         Of the facets as many count, the rarest first, as :data:`_HELD` items with any let: what most items have tells
         few of them apart.
         """
-        if not len(self._facets) or not query.said:
+        weights = self.weights(query)
+        if not weights.any():
             return np.empty(0, np.int64), np.empty(0)
-        weights, table = self.weights(query), self._by_facet
+        table = self._by_facet
         asked = np.flatnonzero(weights > 0)
         sizes = (table.indptr[asked + 1] - table.indptr[asked]).astype(np.int64)
         order = np.argsort(sizes, kind="stable")
@@ -165,3 +174,21 @@ class Faceted:
     @cached_property
     def _by_facet(self) -> Any:
         return self._facets.table.tocsc()
+
+
+class Unwanted:
+    """The facets that stand out in what the user dislikes, summed over those that an item has; <= 0.
+
+    It stands beside :class:`Faceted` rather than being taken off it: a dislike that names a facet outright ("red
+    wine") would count so much that what a vague text asks for ("dinner wine") told nothing apart any more. Abstains
+    where no disliked phrase asks for a facet.
+    """
+
+    name = "unwanted"
+
+    def __init__(self, faceted: Faceted) -> None:
+        self._faceted = faceted
+
+    def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the negated sum for each row."""
+        return -self._faceted.summed(self._faceted.unwanted(query), rows)

@@ -29,6 +29,7 @@ _WORDS = {
     "taste": "in line with what the user likes and dislikes",
     "following": "often liked after what the user likes",
     "disliked": "further from what the user dislikes than others",
+    "unwanted": "has less of what the user doesn't want than others",
     "lexical": "shares words with the request or with what the user likes",
     "appeal": "liked by people at large, as far as the language model has read",
     "collaborative": "liked by others who like the same things",

@@ -11,7 +11,7 @@ from coldstart.entities import Item, Profile
 from coldstart.facets import Facets
 from coldstart.prompting import Library
 from coldstart.recommender import Recommender
-from coldstart.scoring.facets import Faceted
+from coldstart.scoring.facets import Faceted, Unwanted
 
 LIBRARY = Library.load()
 
@@ -121,8 +121,12 @@ class Scored:
     def plainly(self, near, _):
         return near
 
-    def score(self):
-        return Faceted(self).score(self, np.arange(self.facets.table.shape[0]))
+    def score(self, scorer=Faceted):
+        return scorer(self).score(self, np.arange(self.facets.table.shape[0]))
+
+
+def unwanted(index) -> Unwanted:
+    return Unwanted(Faceted(index))
 
 
 def test_items_with_what_is_asked_for_come_first(facets):
@@ -131,30 +135,36 @@ def test_items_with_what_is_asked_for_come_first(facets):
     assert found[red].min() > found[~red].max()
 
 
-def test_liked_phrases_count_as_words_and_disliked_ones_against(facets):
+def test_liked_phrases_count_as_words(facets):
     red = np.array([item.attributes["type"] == "Red" for item in wines()])
     found = Scored(facets, liked_phrases="red").score()
     assert found[red].min() > found[~red].max()
-    found = Scored(facets, disliked_phrases="red").score()
-    assert found[red].max() < found[~red].min()
 
 
-def test_a_dislike_takes_off_what_it_asks_for_most_in_each_field_and_not_what_only_comes_near_that():
+def test_what_disliked_phrases_ask_for_speaks_against_items_that_have_it_and_does_not_change_what_is_asked_for(facets):
+    red = np.array([item.attributes["type"] == "Red" for item in wines()])
+    both = Scored(facets, text="cheese", disliked_phrases="red")
+    found = both.score(unwanted)
+    assert found[red].max() < found[~red].min() <= 0
+    np.testing.assert_array_equal(both.score(), Scored(facets, text="cheese").score())
+    assert np.isnan(Scored(facets, disliked_phrases="red").score()).all()
+    assert np.isnan(Scored(facets, text="cheese").score(unwanted)).all()
+
+
+def test_a_dislike_speaks_against_what_it_asks_for_most_in_each_field_and_not_against_what_only_comes_near_that():
     """Red wine, which comes near white wine, with fish: white is neither liked nor disliked."""
     names = (("type", "Red"), ("type", "White"), *(("pairings", f"p{place}") for place in range(38)))
     table = sparse.csr_matrix(np.eye(len(names), dtype=np.float32))
     facets = Facets(names, tuple(value for _, value in names), np.eye(len(names), dtype=np.float32), table)
     vector = np.zeros(len(names), np.float32)
     vector[[0, 1, 2]] = 1.0, 0.6, 0.5
-    found = {}
-    for name in ("liked_phrases", "disliked_phrases"):
-        query = Scored(facets)
-        setattr(query, name, ("red wine",))
-        query.said = {"red wine": vector / np.linalg.norm(vector)}
-        found[name] = Faceted(query).weights(query)
-    assert (found["liked_phrases"][:3] > 0).all()
-    np.testing.assert_allclose(found["disliked_phrases"][[0, 2]], -found["liked_phrases"][[0, 2]])
-    assert found["disliked_phrases"][1] == 0
+    query = Scored(facets)
+    query.liked_phrases = query.disliked_phrases = ("red wine",)
+    query.said = {"red wine": vector / np.linalg.norm(vector)}
+    liked, disliked = Faceted(query).weights(query), Faceted(query).unwanted(query)
+    assert (liked[:3] > 0).all()
+    np.testing.assert_allclose(disliked[[0, 2]], liked[[0, 2]])
+    assert disliked[1] == 0
 
 
 def test_a_row_scores_the_same_whatever_the_others_are(facets):
@@ -167,6 +177,7 @@ def test_it_abstains_without_words_and_without_facets(facets):
     assert np.isnan(Scored(facets).score()).all()
     none = Facets.none(4, 26)
     assert np.isnan(Scored(none, text="red").score()).all()
+    assert np.isnan(Scored(none, disliked_phrases="red").score(unwanted)).all()
     assert sparse.issparse(none.table)
 
 
