@@ -20,7 +20,8 @@ are medians over the rounds, and for requests the median and the 95th percentile
 - Starts: a fresh process imports the package, opens an index and answers a first request; the disk's cache is warm.
 
 Command: ``python benchmarks/speed.py [--repeats 5] [--seed 0] [--dtype float32] [--mixed 0] [--index FOLDER]
-[--out FILE]``, about four minutes, and ten more with ``--mixed 10000``.
+[--out FILE]``, about four minutes, and ten more with ``--mixed 10000``; memory
+alone with ``--repeats 0 --mixed 10000``.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ Times = dict[str, list[float]]
 def main() -> None:
     """Measure, print the table and the record."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=5, help="rounds (default: 5)")
+    parser.add_argument("--repeats", type=int, default=5, help="rounds (default: 5); 0 for memory alone")
     parser.add_argument("--seed", type=int, default=0, help="draws titles and profiles (default: 0)")
     parser.add_argument("--dtype", default="float32", help="what ours multiplies: float32, bfloat16 or auto")
     parser.add_argument("--mixed", type=int, default=0, help="requests after which memory is measured (default: 0)")
@@ -88,10 +89,11 @@ def main() -> None:
         for number in range(given.repeats):
             print(f"round {number + 1} of {given.repeats}", file=sys.stderr)
             bench.round(number)
-        results = bench.results()
+        results = bench.results() if given.repeats else {}
         if given.mixed:
             results["memory"] = bench.mixed(given.mixed)
-    print_table(table(results))
+    if given.repeats:
+        print_table(table(results))
     about = {"seed": given.seed, "repeats": given.repeats, "dtype": model.dtype}
     finish({"benchmark": "speed", **about, **made, "results": results}, given.out)
 
