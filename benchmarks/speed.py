@@ -20,8 +20,7 @@ are medians over the rounds, and for requests the median and the 95th percentile
 - Starts: a fresh process imports the package, opens an index and answers a first request; the disk's cache is warm.
 
 Command: ``python benchmarks/speed.py [--repeats 5] [--seed 0] [--dtype float32] [--mixed 0] [--index FOLDER]
-[--out FILE]``, about four minutes, and ten more with ``--mixed 10000``; memory
-alone with ``--repeats 0 --mixed 10000``.
+[--out FILE]``, four minutes, and ten more with ``--mixed 10000``; memory alone with ``--repeats 0 --mixed 10000``.
 """
 
 from __future__ import annotations
