@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from coldstart.blas import undivided
 from coldstart.entities import Context, Profile
 from coldstart.errors import ColdstartError, ProfileError, UnknownItem
 from coldstart.index import Index
@@ -72,6 +73,7 @@ class Reader:
         self._said_before: OrderedDict[Hashable, str] = OrderedDict()
         self._texts: OrderedDict[str, NDArray[np.float32]] = OrderedDict() if previous is None else previous._texts
 
+    @undivided()
     def prepare(self, requests: Sequence[tuple[Profile, Context | None]]) -> None:
         """Encode what several requests say in one go; reading each afterwards needs no encoder.
 
@@ -92,6 +94,7 @@ class Reader:
         if views and not self._index.is_large:  # one product for all reads the items' vectors once
             self._cosines.update(zip(views, self._index.near(np.stack(self.vectors_of(views))), strict=True))
 
+    @undivided()
     def read(
         self,
         profile: Profile,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from coldstart import shortlist
+from coldstart.blas import undivided
 from coldstart.entities import Part, Recommendation
 from coldstart.errors import ProfileError
 from coldstart.fusion import DEFAULT_WEIGHTS, moments, settled, standardise, top, weighted_sum
@@ -145,6 +146,7 @@ class Ranker:
         """All rows of the catalogue. Shape: ``(items,)``."""
         return np.arange(len(self._ties))
 
+    @undivided()
     def score(self, query: Query, rows: NDArray[np.int64], platform: Platform | None) -> Scores:
         """Score some rows, in their order, with all but the language model.
 
@@ -158,6 +160,7 @@ class Ranker:
         raw = {scorer.name: scorer.score(query, rows) for scorer in scorers}
         return self._fused(query, rows, raw, weights, learned, None)
 
+    @undivided()
     def shortlisted(
         self,
         query: Query,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from coldstart import building, enriching, judging, loading, observing, pairs, ranking, simulating, tutoring
+from coldstart.blas import undivided
 from coldstart.catalogue import Catalogue
 from coldstart.encoding import Encoder
 from coldstart.entities import (
@@ -1060,6 +1061,7 @@ class Recommender:
 
     # Yes or no ----------------------------------------------------------------------------------------------
 
+    @undivided()
     def probability(
         self, profile: Profile, items: Sequence[str], *, context: Context | None = None
     ) -> NDArray[np.float64]:

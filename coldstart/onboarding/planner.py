@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from coldstart.blas import undivided
 from coldstart.entities import Context, Profile, Recommendation
 from coldstart.errors import DialogueError
 from coldstart.learning.companions import NOISE
@@ -293,6 +294,7 @@ class Onboarding:
             return None, "there is nothing left to ask about"
         return None, f"another question would raise the list's chances by {best.gain:.1%} only"
 
+    @undivided()
     def offered(self, dialogue: Dialogue) -> list[Question]:
         """Return one question of each sort that could be asked next, each with what it is worth; but for a text."""
         state = self._prepared()
@@ -339,6 +341,7 @@ class Onboarding:
 
     # What to show -------------------------------------------------------------------------------------------
 
+    @undivided()
     def weighed(self, dialogue: Dialogue) -> tuple[Query, Scores]:
         """Return what each scorer gives the whole catalogue after a dialogue, answers among them (:data:`ANSWERS`).
 
@@ -432,6 +435,7 @@ class Onboarding:
         )
         return Dialogue(profile, tuple(Reply(*answer) for answer in answers.items()))
 
+    @undivided()
     def suggestions(self, dialogue: Dialogue, *, k: int = 20) -> Suggestions:
         """Return the first list for a person: at most ``k`` items on shelves, some of them to explore.
 
