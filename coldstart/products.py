@@ -31,14 +31,21 @@ _MEASURED = 4  # weights
 _LARGE = 2**18  # numbers in a weight that is worth it
 
 
-def plain(weight: Tensor, bias: Tensor | None = None) -> Product:
-    """Return the product with a weight that stays where it is. Shapes: ``(outputs, inputs)``, ``(outputs,)``."""
-    return partial(functional.linear, weight=weight, bias=bias)
+def plain(weight: Tensor, bias: Tensor | None = None, *, then: Then = "none") -> Product:
+    """Return the product with a weight that stays where it is, and a function of it.
+
+    Shapes: ``(outputs, inputs)``, ``(outputs,)``.
+    """
+    product = partial(functional.linear, weight=weight, bias=bias)
+    if then == "none":
+        return product
+    function = functional.silu if then == "swish" else functional.gelu
+    return lambda x: function(product(x))
 
 
-def packed(weight: Tensor) -> Product:
-    """Return the product with a copy of the weight in the layout that oneDNN's kernels read."""
-    return _laid_out(weight, None, "none")
+def packed(weight: Tensor, bias: Tensor | None = None, *, then: Then = "none") -> Product:
+    """Return the product with a copy of the weight in the layout that oneDNN's kernels read, and a function of it."""
+    return _laid_out(weight, bias, then=then)
 
 
 def halved(weight: Tensor, bias: Tensor | None = None, *, then: Then = "none") -> Product:
@@ -47,15 +54,7 @@ def halved(weight: Tensor, bias: Tensor | None = None, *, then: Then = "none") -
     It takes 32-bit floats as well, and gives bfloat16.
     """
     weight, bias = weight.bfloat16(), None if bias is None else bias.bfloat16()
-    if _has_halves(weight):
-        product = _laid_out(weight, bias, then)
-    else:
-        alone = plain(weight, bias)
-
-        def product(x: Tensor) -> Tensor:
-            found = alone(x)
-            return found if then == "none" else functional.silu(found) if then == "swish" else functional.gelu(found)
-
+    product = (_laid_out if _has_halves(weight) else plain)(weight, bias, then=then)
     return lambda x: product(x.bfloat16())
 
 
@@ -84,7 +83,7 @@ def halving_pays(weights: Sequence[Tensor]) -> bool:
     return _worth_measuring(weights) and _has_halves(weights[0]) and _faster(weights, plain, halved) > HALF_GAIN
 
 
-def _laid_out(weight: Tensor, bias: Tensor | None, then: Then) -> Product:
+def _laid_out(weight: Tensor, bias: Tensor | None = None, *, then: Then = "none") -> Product:
     copy = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _TRIED)
     multiply, how = torch.ops.mkldnn._linear_pointwise, "none" if then == "gelu" else ""
 

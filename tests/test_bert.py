@@ -30,6 +30,14 @@ def test_vectors_are_those_of_sentence_transformers(model, pooling, texts):
     np.testing.assert_allclose(found.numpy(), plain, atol=1e-5)
 
 
+def test_weights_in_another_layout_give_the_same_vectors(model):
+    ways = [Bert(model, laid_out=laid_out) for laid_out in (False, True)]
+    assert [way.packed for way in ways] == [False, True]
+    with torch.inference_mode():
+        one, other = (way.vectors(model.preprocess(TEXTS)).numpy() for way in ways)
+    np.testing.assert_allclose(other, one, atol=1e-5)
+
+
 def _leave_the_prompt_out(model):
     model[1].include_prompt = False
 
