@@ -1,4 +1,4 @@
-"""BERT's arithmetic on packed tokens: some short texts behind each other, without padding, masks or hooks.
+"""BERT's arithmetic on packed tokens: some short texts behind each other, hardly any padding, no masks or hooks.
 
 The same vectors as sentence-transformers', up to rounding, at the rate of the matrix products: attention's three
 projections are one product, all texts stand in one matrix, and only attention itself tells them apart.
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from coldstart.products import Product, halved, halving_pays, packed, packing_pays, plain
+from coldstart.products import Product, halved, halving_pays, packed, packing_pays, padded, plain
 
 _POOLED = ("mean", "cls")
 
@@ -97,10 +97,12 @@ class Bert:
         order = torch.argsort(lengths, stable=True)
         mask, sizes = mask[order], lengths[order].tolist()
         types = features.get("token_type_ids")
+        tokens = features["input_ids"][order][mask]
+        beyond = 0, padded(len(tokens)) - len(tokens)
         state = self._embedded(
-            features["input_ids"][order][mask],
-            torch.cat([torch.arange(size, device=mask.device) for size in sizes]),
-            None if types is None else types[order][mask],
+            functional.pad(tokens, beyond),
+            functional.pad(torch.cat([torch.arange(size, device=mask.device) for size in sizes]), beyond),
+            None if types is None else functional.pad(types[order][mask], beyond),
         )
         groups = list(_groups(sizes))
         for layer in self._layers:
@@ -120,7 +122,7 @@ class Bert:
     def _block(self, state: Tensor, groups: list[tuple[slice, int, int]], layer: _Layer) -> Tensor:
         width = state.shape[1]
         projected = layer.project(state)
-        seen = projected.new_empty(state.shape)
+        seen = projected.new_zeros(state.shape)  # of what only fills up, nothing is seen
         for there, count, size in groups:
             parts = projected[there].view(count, size, 3, self._heads, width // self._heads).permute(2, 0, 3, 1, 4)
             found = functional.scaled_dot_product_attention(parts[0], parts[1], parts[2])

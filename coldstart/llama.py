@@ -1,4 +1,4 @@
-"""Llama's arithmetic on packed tokens: many short texts after one that was read before, without padding or repetition.
+"""Llama's arithmetic on packed tokens: many short texts after one that was read before, next to no padding.
 
 The same numbers as transformers' ``LlamaForCausalLM``, up to rounding, at the rate of the matrix products: the three
 projections of attention are one product and so are two of the three of the feed-forward part, all texts of a batch
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from coldstart.products import Product, halved, halved_times, halving_pays, packed, packing_pays, plain
+from coldstart.products import Product, halved, halved_times, halving_pays, packed, packing_pays, padded, plain
 
 _CHUNK = 512
 """A long text is read so many tokens at a time, which bounds the memory that attention takes."""
@@ -193,8 +193,9 @@ class Llama:
             room = states.new_zeros((len(states), _PADDED - 2), dtype=torch.bfloat16)
             off = torch.stack([-high, (high.float() - near).bfloat16()], 1)
             wider = torch.cat([states.bfloat16(), off, room], 1)
+            wider = functional.pad(wider, (0, 0, 0, padded(len(states)) - len(states)))
             for multiply in self._blocks:
-                total += multiply(wider).exp_().sum(1, dtype=torch.float32)
+                total += multiply(wider)[: len(states)].exp_().sum(1, dtype=torch.float32)
         else:
             for start in range(0, len(self.head), _BLOCK):
                 logits = states @ self.head[start : start + _BLOCK].T
@@ -218,28 +219,31 @@ class Llama:
     @torch.inference_mode()
     def _run(self, groups: Sequence[Group], wanted: Tensor, *, keep: bool) -> tuple[Tensor, Tensor]:
         device = self.head.device
-        ids = torch.tensor([one for group in groups for row in group.rows for one in row], device=device)
+        told = [one for group in groups for row in group.rows for one in row]
         places = [group.past.shape[3] + at for group in groups for row in group.rows for at in range(len(row))]
+        count, beyond = len(told), [0] * (padded(len(told)) - len(told))
+        ids, places = torch.tensor(told + beyond, device=device), places + beyond
         x = functional.embedding(ids, self._model.model.embed_tokens.weight)
         cos, sin = self._model.model.rotary_emb(x, torch.tensor([places], device=device))
         half = self._size // 2
         cos, sin = cos[0, :, None, :half].contiguous(), sin[0, :, None, :half].contiguous()
-        packing = _Packing.of(groups, self._heads, self._keys, device)
-        wanted = wanted.to(device)
+        packing = _Packing.of(groups, self._heads, self._keys, device, count=len(ids))
+        asked = len(wanted)
+        wanted = functional.pad(wanted, (0, padded(asked) - asked)).to(device)
         kept: list[Tensor] = []
         last = len(self._layers) - 1
         for number, layer in enumerate(self._layers):
             mixed = layer.project(self._norm(x, layer.before)).view(len(x), -1, self._size)
             turned = self._turned(mixed[:, : self._heads + self._keys], cos, sin)
             if keep:
-                values = mixed[:, self._heads + self._keys :]
-                kept.append(torch.stack([turned[:, self._heads :].transpose(0, 1), values.transpose(0, 1)]))
+                own = turned[:count, self._heads :], mixed[:count, self._heads + self._keys :]
+                kept.append(torch.stack([part.transpose(0, 1) for part in own]))
             heard = packing.attended(turned, mixed, [group.past[number] for group in groups])
             if number == last:
                 x, heard = x[wanted], heard[wanted]
             x = layer.join(heard, x)
             x = layer.narrow(layer.gate(self._norm(x, layer.after)), x)
-        normed = self._norm(x, self._model.model.norm.weight)
+        normed = self._norm(x[:asked], self._model.model.norm.weight)
         return normed, torch.stack(kept) if keep else normed
 
     def _norm(self, x: Tensor, weight: Tensor | None) -> Tensor:
@@ -289,7 +293,8 @@ class _Packing:
         there: For each head of each place of each padded row that of the packed token, first all queries, then all
             keys. Shape: ``(padded query heads + padded key heads,)``.
         values: The same for values, among queries, keys and values. Shape: ``(padded key heads,)``.
-        back: For each query head of each packed token its padded place. Shape: ``(tokens * query heads,)``.
+        back: For each query head of each packed token its padded place; the first for tokens that only fill up.
+            Shape: ``(tokens * query heads,)``.
         groups: Where each group is among them.
     """
 
@@ -299,8 +304,8 @@ class _Packing:
     groups: tuple[_Group, ...]
 
     @classmethod
-    def of(cls, groups: Sequence[Group], heads: int, keys: int, device: torch.device) -> _Packing:
-        """Return where the tokens of groups stand."""
+    def of(cls, groups: Sequence[Group], heads: int, keys: int, device: torch.device, *, count: int) -> _Packing:
+        """Return where the tokens of groups stand, of which there are ``count`` with those that only fill up."""
         share, start = heads // keys, 0
         queries, others, back, found = [], [], [], []
         asked = told = 0
@@ -324,6 +329,7 @@ class _Packing:
         keyed = [(tokens * (heads + keys) + heads + by).flatten() for tokens, by in others]
         valued = [(tokens * (heads + 2 * keys) + heads + keys + by).flatten() for tokens, by in others]
         there = torch.cat([*queries, *keyed]).to(device)
+        back.append(torch.zeros((count - start) * heads, dtype=torch.int64))
         return cls(there, torch.cat(valued).to(device), torch.cat(back).to(device), tuple(found))
 
     def attended(self, turned: Tensor, mixed: Tensor, pasts: Sequence[Tensor]) -> Tensor:
@@ -335,13 +341,13 @@ class _Packing:
             pasts: By group. Shape of each: ``(2, key heads, tokens, head size)``.
         """
         size = turned.shape[2]
-        padded = turned.view(-1, size).index_select(0, self.there)
+        apart = turned.view(-1, size).index_select(0, self.there)
         values = mixed.reshape(-1, size).index_select(0, self.values)
-        keys = padded[self.groups[-1].queries.stop :]
+        keys = apart[self.groups[-1].queries.stop :]
         heard = []
         for group, past in zip(self.groups, pasts, strict=True):
             batch = past.shape[1] * group.rows
-            asked = padded[group.queries].view(batch, -1, size)
+            asked = apart[group.queries].view(batch, -1, size)
             own = keys[group.keys].view(batch, -1, size), values[group.keys].view(batch, -1, size)
             heard.append(_attention(asked, *own, past, group.hidden).view(-1, size))
         together = heard[0] if len(heard) == 1 else torch.cat(heard)

@@ -31,6 +31,19 @@ _MEASURED = 4  # weights
 _LARGE = 2**18  # numbers in a weight that is worth it
 
 
+def padded(count: int) -> int:
+    """Return how many tokens are read in place of so many: up to a 32nd more, and at least a multiple of eight.
+
+    oneDNN makes and keeps a kernel for each number of rows, and memory that was freed serves only what is no larger:
+    of all numbers, an encoder that reads 100,000 texts holds a gigabyte more than of these few.
+
+    >>> padded(1), padded(60), padded(513), padded(2240)
+    (8, 64, 528, 2240)
+    """
+    step = max(8, 1 << max(count.bit_length() - 6, 0))
+    return -(-count // step) * step
+
+
 def plain(weight: Tensor, bias: Tensor | None = None, *, then: Then = "none") -> Product:
     """Return the product with a weight that stays where it is, and a function of it.
 
