@@ -20,7 +20,7 @@ from coldstart.recommender import Recommender
 from coldstart.terminal import bars
 from coldstart.wheels import cache_folder
 
-WITHOUT_LANGUAGE_MODEL = {"llmrank-games", "steam", "tallrec-book"}
+WITHOUT_LANGUAGE_MODEL = {"llmrank-games", "tallrec-book"}
 """Data that is measured without the language model; a matter of the clock, not of the defaults."""
 
 
