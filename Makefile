@@ -20,7 +20,8 @@ check: .venv/installed-dev
 	@echo "== style, types and the direction of imports"
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then $(BIN)/mypy; else \
+		echo "== types are left out: NumPy's last release for Python 3.10 has other stubs"; fi
 	@$(BIN)/lint-imports --no-logo
 
 test-fast: .venv/installed-dev

@@ -19,7 +19,7 @@ None skips any question. ``%``, ``|`` and ``=`` in values and ids are written ``
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from coldstart.entities import Interaction, Profile
@@ -57,13 +57,14 @@ class Question:
         options: What to choose from; of ``chips`` and ``items`` several, or none of them, may be chosen. Empty for a
             free text.
         gain: By what share the answer is expected to raise the chances of the first list's items; NaN for a free text.
+            Questions are equal whatever theirs is.
     """
 
     id: str
     kind: Kind
     prompt: str
     options: tuple[Option, ...]
-    gain: float
+    gain: float = field(compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``json.dumps`` takes."""

@@ -43,7 +43,9 @@ def test_nothing_is_asked_twice_and_it_ends_with_a_reason(onboarding, choose):
 
 
 def test_the_same_answers_give_the_same_questions(onboarding):
-    assert talk(onboarding, first) == talk(onboarding, first)
+    (dialogue, asked), (other, again) = talk(onboarding, first), talk(onboarding, first)
+    assert (dialogue, asked) == (other, again)
+    assert [one.to_dict() for one in asked] == [one.to_dict() for one in again], "gains among them"
 
 
 def test_a_chosen_chip_raises_its_items(onboarding):

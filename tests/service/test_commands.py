@@ -31,11 +31,15 @@ def run(tmp_path, monkeypatch):
 @pytest.fixture
 def rows(tmp_path):
     """The rows of a data folder."""
+    opened = []
 
     def rows(data="data"):
-        return open_storage(f"sqlite:///{tmp_path / data / 'coldstart.sqlite'}")
+        opened.append(open_storage(f"sqlite:///{tmp_path / data / 'coldstart.sqlite'}"))
+        return opened[-1]
 
-    return rows
+    yield rows
+    for each in opened:
+        each.engine.dispose()
 
 
 def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(run, rows):

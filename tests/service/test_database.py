@@ -59,8 +59,10 @@ def test_a_database_that_cant_be_opened_is_named(url):
 
 
 def test_sqlite_syncs_every_commit(tmp_path):
-    with connect(f"sqlite:///{tmp_path / 'a.sqlite'}").connect() as connection:
+    engine = connect(f"sqlite:///{tmp_path / 'a.sqlite'}")
+    with engine.connect() as connection:
         pragmas = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")
         }
+    engine.dispose()
     assert pragmas == {"journal_mode": "wal", "synchronous": 2}
