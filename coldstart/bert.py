@@ -122,7 +122,8 @@ class Bert:
     def _block(self, state: Tensor, groups: list[tuple[slice, int, int]], layer: _Layer) -> Tensor:
         width = state.shape[1]
         projected = layer.project(state)
-        seen = projected.new_zeros(state.shape)  # of what only fills up, nothing is seen
+        seen = projected.new_empty(state.shape)
+        seen[groups[-1][0].stop :] = 0  # what only fills up sees nothing
         for there, count, size in groups:
             parts = projected[there].view(count, size, 3, self._heads, width // self._heads).permute(2, 0, 3, 1, 4)
             found = functional.scaled_dot_product_attention(parts[0], parts[1], parts[2])

@@ -19,19 +19,15 @@ def undivided() -> Iterator[None]:
     take the cores from torch's meanwhile: on two cores a language model reads at half its speed, and a text is
     encoded at a fifth, after a product of numpy's that took a tenth of a millisecond. It holds for the whole process.
     """
-    if getattr(_held, "depth", 0):
-        _held.depth += 1
-        try:
-            yield
-        finally:
-            _held.depth -= 1
+    if _own.inside:
+        yield
         return
     _enter()
-    _held.depth = 1
+    _own.inside = True
     try:
         yield
     finally:
-        _held.depth = 0
+        _own.inside = False
         _leave()
 
 
@@ -44,8 +40,14 @@ class _Blas:
         self.before: list[tuple[Any, int]] = []
 
 
+class _Own(threading.local):
+    """Whether the thread that asks is inside."""
+
+    inside = False
+
+
 _blas = _Blas()
-_held = threading.local()
+_own = _Own()
 
 
 def _enter() -> None:
@@ -92,7 +94,7 @@ def _own_threads(_with_scipy: bool) -> tuple[Any, ...]:
 def _forked() -> None:
     """Count only the thread that lives on."""
     _blas.lock = threading.Lock()
-    _blas.inside = 1 if getattr(_held, "depth", 0) else 0
+    _blas.inside = int(_own.inside)
     if not _blas.inside:
         _restore()
 

@@ -32,7 +32,7 @@ _LARGE = 2**18  # numbers in a weight that is worth it
 
 
 def padded(count: int) -> int:
-    """Return how many tokens are read in place of so many: up to a 32nd more, and at least a multiple of eight.
+    """Return how many tokens are read in place of so many: the next multiple of eight, and up to a 32nd more.
 
     oneDNN makes and keeps a kernel for each number of rows, and memory that was freed serves only what is no larger:
     of all numbers, an encoder that reads 100,000 texts holds a gigabyte more than of these few.

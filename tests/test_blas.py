@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -53,7 +53,9 @@ def test_an_error_inside_leaves_what_was_before() -> None:
     assert threads() == {2}
 
 
-def test_the_last_of_several_threads_to_leave_restores() -> None:
+@contextmanager
+def another_inside() -> Iterator[Callable[[], None]]:
+    """Let another thread stay inside, and give what makes it leave."""
     entered, leave = threading.Event(), threading.Event()
 
     def stay() -> None:
@@ -61,38 +63,44 @@ def test_the_last_of_several_threads_to_leave_restores() -> None:
             entered.set()
             assert leave.wait(10)
 
+    def let_go() -> None:
+        leave.set()
+        other.join()
+
     other = threading.Thread(target=stay)
-    with undivided():
-        other.start()
+    other.start()
+    try:
         assert entered.wait(10)
-    assert threads() == {1}, "another is inside still"
-    leave.set()
-    other.join()
-    assert threads() == {2}
+        yield let_go
+    finally:
+        let_go()
+
+
+def test_the_last_of_several_threads_to_leave_restores() -> None:
+    with ExitStack() as others:
+        with undivided():
+            let_go = others.enter_context(another_inside())
+        assert threads() == {1}, "another is inside still"
+        let_go()
+        assert threads() == {2}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_child_counts_only_the_thread_that_lives_on() -> None:
-    entered, leave = threading.Event(), threading.Event()
-
-    def stay() -> None:
-        with undivided():
-            entered.set()
-            assert leave.wait(10)
-
-    other = threading.Thread(target=stay)
-    other.start()
-    assert entered.wait(10)
-    child = os.fork()
-    if not child:  # the other thread never leaves here
-        at_once = threads()
-        with undivided():
-            inside = threads()
-        os._exit(0 if (at_once, inside, threads()) == ({2}, {1}, {2}) else 1)
-    _, status = os.waitpid(child, 0)
-    leave.set()
-    other.join()
+    assert threads() == {2}
+    with another_inside():
+        child = os.fork()
+        if not child:  # the other thread never leaves here, and nothing may lead back into the tests
+            failed = 1
+            try:
+                at_once = threads()
+                with undivided():
+                    inside = threads()
+                failed = int((at_once, inside, threads()) != ({2}, {1}, {2}))
+            finally:
+                os._exit(failed)
+        _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
 
 
