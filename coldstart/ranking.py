@@ -433,8 +433,6 @@ class Ranker:
             weights["facets"] *= values
             weights["text"] *= kept
             weights["lexical"] *= 1.0 if likes else kept
-        if query.disliked_phrases:
-            weights["unwanted"] *= self._facets.clarity(query)
         share = sum(weights[name] for name in present)
         for name in present:
             weights[name] /= max(1.0, share)

@@ -67,28 +67,11 @@ class Faceted:
 
     def unwanted(self, query: Query) -> NDArray[np.float64]:
         """Return how much disliked phrases ask for each facet, >= 0; see :data:`MEANT`. Shape: ``(facets,)``."""
-        return self._disliked(query)[0]
-
-    def clarity(self, query: Query) -> float:
-        """Return how clearly the clearest disliked phrase names a value, 0 to 1.
-
-        "red wine" does; what stands out in "expensive stuff" stands out no further than the furthest of as many values
-        would by chance, some ``sqrt(2 ln n)`` standard deviations, and the phrase says nothing of values.
-        """
-        return self._disliked(query)[1]
-
-    def _disliked(self, query: Query) -> tuple[NDArray[np.float64], float]:
         if (self, "unwanted") not in query.kept:
-            told = [self.asked(query.said[phrase]) for phrase in query.disliked_phrases]
-            clear = [self._clear(asked) for asked in told]
-            weighed = self._mean(share * self._meant(asked) for share, asked in zip(clear, told, strict=True))
-            query.kept[self, "unwanted"] = weighed, max(clear, default=0.0)
-        found: tuple[NDArray[np.float64], float] = query.kept[self, "unwanted"]
+            phrases = query.disliked_phrases
+            query.kept[self, "unwanted"] = self._mean(self._meant(self.asked(query.said[each])) for each in phrases)
+        found: NDArray[np.float64] = query.kept[self, "unwanted"]
         return found
-
-    def _clear(self, asked: NDArray[np.float64]) -> float:
-        chance = max(float(np.sqrt(2.0 * np.log(max(len(asked), 2)))) - STANDS_OUT, 0.1) ** 2
-        return float(np.clip(asked.max(initial=0.0) / chance - 1.0, 0.0, 1.0))
 
     def _mean(self, told: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
         found = list(told)

@@ -167,24 +167,6 @@ def test_a_dislike_speaks_against_what_it_asks_for_most_in_each_field_and_not_ag
     assert disliked[1] == 0
 
 
-def test_a_dislike_counts_as_far_as_it_names_a_value_more_clearly_than_chance_would():
-    names = tuple(("type", f"t{place}") for place in range(40))
-    each = np.eye(len(names), dtype=np.float32)
-    query = Scored(Facets(names, tuple(value for _, value in names), each, sparse.csr_matrix(each)))
-
-    def clarity(*vectors):
-        query.kept, query.disliked_phrases = {}, tuple(map(str, range(len(vectors))))
-        query.said = {str(place): vector / np.linalg.norm(vector) for place, vector in enumerate(vectors)}
-        return Faceted(query).clarity(query)
-
-    vague = list(np.random.default_rng(0).normal(size=(99, len(names))).astype(np.float32))
-    assert clarity() == 0.0
-    assert all(clarity(plain) == 1.0 for plain in each)
-    assert np.median([clarity(one) for one in vague]) == 0.0
-    assert np.mean([clarity(one) for one in vague]) < 0.1
-    assert clarity(vague[0], each[3]) == 1.0
-
-
 def test_a_row_scores_the_same_whatever_the_others_are(facets):
     query = Scored(facets, text="red")
     rows = np.array([7, 2, 2])
