@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from coldstart.entities import Value
+from coldstart.learning.groups import MOST_FIELDS, Field
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -33,9 +34,6 @@ STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 SHARES = (0.25, 0.5, 0.75, 1.0)
 """Among these the share of all fields' sum is chosen."""
 
-BANDS = 8
-"""Numbers are told apart by so many quantiles."""
-
 FEWEST = 5
 """Values that fewer people share say nothing."""
 
@@ -43,9 +41,6 @@ JUDGES = 300
 """How many people are foretold at most."""
 
 _ITEMS = 4000  # by which people are foretold: those that most like
-_LONGEST = 100  # characters of a value that are told apart
-_MOST_VALUES = 20  # of one field of one person
-_MOST_FIELDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +100,8 @@ class _Groups:
     """
 
     def __init__(self, said: Sequence[Value | None], likes: Any) -> None:
-        self._edges = _edges(said)
-        values = [self.read(value) for value in said]
+        self._field = Field.of(said)
+        values = [self._field.read(value) for value in said]
         counts: dict[str, int] = {}
         for mine in values:
             for value in mine:
@@ -123,18 +118,9 @@ class _Groups:
         self.shares = everyone / max(everyone.sum(), 1.0)
         self._kept: dict[tuple[int, float], Floats] = {}
 
-    def read(self, value: Value | None) -> tuple[str, ...]:
-        """Return what groups a value belongs to, also those that nobody is in."""
-        several = value if isinstance(value, (tuple, list)) else () if value is None else (value,)
-        if self._edges is not None:
-            numbers = [_number(one) for one in several]
-            return tuple(str(int(np.searchsorted(self._edges, one, side="right"))) for one in numbers if one == one)
-        texts = (" ".join(str(one)[:_LONGEST].casefold().split()) for one in several[:_MOST_VALUES])
-        return tuple(dict.fromkeys(text for text in texts if text))
-
     def of(self, value: Value | None) -> list[int]:
         """Return the places of the groups that a value belongs to."""
-        return [self.places[one] for one in self.read(value) if one in self.places]
+        return [self.places[one] for one in self._field.read(value) if one in self.places]
 
     def lifts(self, group: int, strength: float) -> Floats:
         """Return the logarithms of a group's lifts. Shape: ``(items,)``."""
@@ -158,7 +144,7 @@ class Demographics:
     def __init__(self, likes: Any, said: Sequence[Mapping[str, Value]]) -> None:
         names = sorted({name for mine in said for name in mine})
         self._likes = likes
-        self._fields = {name: _Groups([mine.get(name) for mine in said], likes) for name in names[:_MOST_FIELDS]}
+        self._fields = {name: _Groups([mine.get(name) for mine in said], likes) for name in names[:MOST_FIELDS]}
         self._fields = {name: groups for name, groups in self._fields.items() if len(groups.places) > 1}
 
     def lifts(self, attributes: Mapping[str, Value], trust: Trust, rows: Rows | None = None) -> Floats | None:
@@ -252,22 +238,3 @@ def _gain(own: Floats, base: Floats, lifts: Floats) -> Floats:
     whole = np.log((share * np.exp(lifts)).sum(1))
     gains: Floats = (own * lifts).sum(1) / own.sum(1) - whole
     return gains
-
-
-def _edges(said: Sequence[Value | None]) -> Floats | None:
-    """Return between which numbers the bands of a field lie; None for one that isn't of many numbers."""
-    given = [value for value in said if value is not None]
-    numbers = np.array([_number(value) for value in given])
-    known = numbers[np.isfinite(numbers)]
-    if len(known) < 0.9 * len(given) or len(np.unique(known)) <= BANDS:
-        return None
-    return np.unique(np.quantile(known, np.linspace(0, 1, BANDS + 1)[1:-1]))
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool):
-        return np.nan
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return np.nan

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from coldstart.learning.demographics import BANDS, FEWEST, Demographics, Trust
+from coldstart.learning.demographics import FEWEST, Demographics, Trust
+from coldstart.learning.groups import BANDS
 
 ITEMS = 40
 
