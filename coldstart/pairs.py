@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from coldstart.entities import Context, Profile
+from coldstart.entities import Context, Profile, Value
 from coldstart.fusion import standardise
 from coldstart.index import Index
 from coldstart.learning.calibration import EXPECTED, Asked
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 STANDARD = 4000
 """In a larger catalogue this many items, the same ones for everybody, are what an item's standing is told by."""
+
+UNSURE = ("about", "context")
+"""Closeness to a description of the person, and of the circumstances, tells nothing of yes or no before answers do.
+
+By it alone, people's answers were ordered worse than by chance, on half of the people each of UCI's coupons (.45 of
+their pairs), its restaurants (.48) and MovieLens-100K (.496). What answers tell of such fields, a calibration learns.
+"""
 
 _NOBODY = Query(np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64))
 
@@ -50,7 +57,7 @@ def described(
         UnknownItem: An id that the catalogue doesn't hold.
     """
     usual = ranker.sample(STANDARD)
-    features, rows, people = [], [], []
+    features, rows, people, told = [], [], [], []
     for profile, context, items in requests:
         query, _ = reader.read(profile, context, describe=language is not None)
         wanted = index.catalogue.rows(list(items))
@@ -59,6 +66,7 @@ def described(
         said = _said(language, query, wanted, taught)
         features.append(np.column_stack([np.ones(len(wanted)), np.full(len(wanted), ratio), anyone, them, said]))
         rows.append(wanted)
+        told += [_said_of(profile, context)] * len(wanted)
         people.append(np.repeat(_person(query, index)[None], len(wanted), 0))
     found = np.concatenate(rows) if rows else np.empty(0, np.int64)
     return Asked(
@@ -68,7 +76,15 @@ def described(
         np.concatenate(people) if people else np.empty((0, (len(VIEWS) + 1) * index.mean.size)),
         likability.effect[found],
         likability.variance[found],
+        tuple(told),
     )
+
+
+def _said_of(profile: Profile, context: Context | None) -> dict[tuple[str, str], Value]:
+    """Return what a person says of themselves and of the circumstances, by field."""
+    circumstances = {} if context is None else context.attributes
+    parts = (("person", profile.attributes), ("circumstances", circumstances))
+    return {(part, name): value for part, fields in parts for name, value in fields.items()}
 
 
 def _said(
@@ -114,15 +130,18 @@ def _standings(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return where rows stand among the usual ones, in standard deviations: with anyone, and with this person.
 
-    The first counts as far as it is trusted in a ranking. Shape of each: ``(rows,)``.
+    The first counts as far as it is trusted in a ranking. The second leaves out how close the item is to what the
+    person says of themselves and of the circumstances (:data:`UNSURE`). Shape of each: ``(rows,)``.
     """
     candidates = np.union1d(usual, rows)
     scores, places = ranker.score(query, candidates, platform), np.searchsorted(candidates, rows)
     name = "collaborative" if "collaborative" in scores.parts else "appeal"
+    unsure = (scores.weights[part] * scores.parts[part][1] for part in UNSURE if part in scores.parts)
+    rest = scores.fused - sum(unsure, np.zeros(len(candidates)))
     if name not in scores.parts:
-        return np.zeros(len(rows)), standardise(scores.fused)[places]
+        return np.zeros(len(rows)), standardise(rest)[places]
     weight, anyone = scores.weights[name], scores.parts[name][1]
-    return min(weight, 1.0) * anyone[places], standardise(scores.fused - weight * anyone)[places]
+    return min(weight, 1.0) * anyone[places], standardise(rest - weight * anyone)[places]
 
 
 def _person(query: Query, index: Index) -> NDArray[np.float64]:

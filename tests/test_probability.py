@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from coldstart.entities import Answer, Interaction, Profile
+from coldstart.entities import Answer, Context, Interaction, Profile
 from coldstart.errors import ProfileError, UnknownItem
 from coldstart.recommender import Recommender
 
@@ -59,6 +59,40 @@ def test_the_histories_of_examples_tell_of_items_too(plain):
     before = plain.probability(STERN, ASKED)
     assert good > before[0]
     assert bad < before[1]
+
+
+def test_before_answers_what_people_say_of_themselves_is_no_yes_and_no_no(plain):
+    nothing = plain.probability(Profile(), ASKED)
+    said = Profile(attributes={"age": 34, "occupation": "engineer"})
+    assert plain.probability(said, ASKED, context=Context({"weather": "sunny"})) == pytest.approx(nothing)
+
+
+def test_answers_tell_what_people_who_say_the_same_like(plain):
+    rng = np.random.default_rng(2)
+    answers = []
+    for number in range(60):
+        pleased, town = number % 2 == 0, f"town {rng.integers(4)}"
+        profile = Profile(attributes={"occupation": "nurse" if pleased else "lawyer", "town": town})
+        answers.append(Answer(profile, f"t{rng.integers(10):02d}", pleased))
+    taught = plain.calibrated(answers)
+    nurse, lawyer = (
+        taught.probability(Profile(attributes={"occupation": job, "town": "town 9"}), ASKED)
+        for job in ("nurse", "lawyer")
+    )
+    assert (nurse > 0.6).all()
+    assert (lawyer < 0.4).all()
+
+
+def test_answers_tell_which_circumstances_suit(plain):
+    rng = np.random.default_rng(3)
+    told = [Context({"weather": "rain" if number % 2 else "sun"}) for number in range(60)]
+    answers = [
+        Answer(Profile(), f"t{rng.integers(10):02d}", number % 2 == 0, context) for number, context in enumerate(told)
+    ]
+    taught = plain.calibrated(answers)
+    sun, rain = (taught.probability(Profile(), ASKED, context=Context({"weather": one})) for one in ("sun", "rain"))
+    assert (sun > 0.6).all()
+    assert (rain < 0.4).all()
 
 
 def test_examples_leave_the_ranking_and_the_first_recommender_alone(plain):

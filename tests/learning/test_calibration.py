@@ -19,8 +19,13 @@ def pairs(rng, count, *, items=6, people=8) -> Asked:
     vectors = np.concatenate([vectors, -vectors])[:items]
     minds = rng.normal(size=(people, LENGTH))
     minds /= np.linalg.norm(minds, axis=1, keepdims=True)
+    said = [{"job": f"job {who // 2}", "town": f"town {who % 2}"} for who in range(people)]
+    who = rng.integers(0, people, count)
     features = np.column_stack([np.ones(count), np.zeros((count, EXPECTED.size - 1))])
-    return Asked(features, rows, vectors[rows], minds[rng.integers(0, people, count)], np.zeros(count), np.zeros(count))
+    nothing = np.zeros(count)
+    return Asked(
+        features, rows, vectors[rows], minds[who], nothing, np.zeros(count), tuple(said[one] for one in who.tolist())
+    )
 
 
 def drawn(rng, odds) -> np.ndarray:
@@ -51,15 +56,18 @@ def test_a_rate_is_learned_from_examples_of_any_item():
     assert fit(examples, liked).probability(asked).mean() == pytest.approx(0.8, abs=0.12)
 
 
-@pytest.mark.slow  # two seconds each
-@pytest.mark.parametrize("way", ["item", "person", "both"])
+@pytest.mark.parametrize("way", ["item", "person", "both", "job", "same", "job and item"])
 def test_it_learns_in_which_way_answers_differ(way):
     rng = np.random.default_rng(2)
     everything = pairs(rng, 700)
+    job, town = (np.array([int(one[field][-1]) for one in everything.said]) for field in ("job", "town"))
     odds = {
         "item": 4.0 * everything.items[:, 0],
         "person": 4.0 * everything.people[:, 0],
         "both": 8.0 * (everything.items * everything.people).sum(1),
+        "job": np.where(job % 2, 2.0, -2.0),
+        "same": np.where((job + town) % 2, 2.0, -2.0),
+        "job and item": np.where(job % 2, 4.0, -4.0) * everything.items[:, 0],
     }[way]
     liked = drawn(rng, odds)
     examples, asked = (

@@ -152,7 +152,7 @@ def test_answers_that_taught_it_are_no_evidence_for_it(tutored, recommender):
     refined = tutored[1].recommender
     told = list(answers())
     learned = refined.calibrated(told, language=True)
-    column = learned._calibration.examples.features[:, 4]
+    column = learned._calibration.taught.examples.pairs.features[:, 4]
     marks = {one.mark for one in questions.parted(put(recommender, told), seed=0)[0]}
     taught = np.array([one.mark in marks for one in put(recommender, told)])
     assert (column[taught] == 0).all()
