@@ -39,7 +39,6 @@ class Encoder:
         hash: Of the weights, an adapter's change included.
         base: The encoder that an adapter was worked into; itself without one.
         adapter: What was worked into it; None for nothing.
-        head: A weight and a bias: ``x + x @ weight + bias``, of unit length, stands for the model's vector ``x``.
         dtype: What numbers it multiplies, by torch's name of them: "float32", "bfloat16" or "float16".
     """
 
@@ -51,7 +50,6 @@ class Encoder:
         content_hash: str = "",
         base: Encoder | None = None,
         adapter: Any = None,
-        head: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
         half: bool = False,
     ) -> None:
         self.model = model.eval()
@@ -59,7 +57,6 @@ class Encoder:
         self.hash = content_hash
         self.base = base or self
         self.adapter = adapter
-        self.head = head
         self._prompts = {role: _prompt(model.prompts or {}, names) for role, names in _ROLES.items()}
         self._packed = _packed(self.model, half=half)
         self._others: dict[str, Encoder] = {}
@@ -114,9 +111,7 @@ class Encoder:
         if dtype not in self._others:
             base = None if self.base is self else self.base
             named: Any = {"name": self.name, "content_hash": self.hash}
-            made = Encoder(
-                self.model, **named, base=base, adapter=self.adapter, head=self.head, half=dtype == "bfloat16"
-            )
+            made = Encoder(self.model, **named, base=base, adapter=self.adapter, half=dtype == "bfloat16")
             if made.dtype != dtype:
                 raise ModelError(f"{self.name} was loaded in {self.dtype}, {dtype} is wanted: load it with that dtype")
             self._others[dtype] = made
@@ -207,16 +202,7 @@ class Encoder:
                 embeddings = self.model(features)["sentence_embedding"].float()
             unit = torch.nn.functional.normalize(embeddings, dim=1)
         result: NDArray[np.float32] = unit.cpu().numpy()
-        return self.turned(result)
-
-    def turned(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the head makes of the model's own unit vectors; the same without a head."""
-        if self.head is None:
-            return vectors
-        weight, bias = self.head
-        moved = vectors + vectors @ weight + bias
-        found: NDArray[np.float32] = moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-12)
-        return found
+        return result
 
 
 def _packed(model: SentenceTransformer, *, half: bool) -> Bert | None:

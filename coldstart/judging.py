@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,6 +18,9 @@ from coldstart.refining.gate import Verdict, parted
 from coldstart.refining.lora import Adapter
 from coldstart.scoring import Query
 from coldstart.scoring.following import NEAR
+
+WHOLE = Balance(unmet=Shares(1.0, 1.0, 1.0))
+"""With this balance all that an adapter weighs counts fully for items that it never learned of."""
 
 _Recommender = TypeVar("_Recommender", bound=Any)
 
@@ -116,14 +119,68 @@ def balanced(ranker: Ranker, platform: Platform | None, people: Sequence[User]) 
     return shares, float(quality[:, near].mean())
 
 
+def unmet(
+    ranker: Ranker, platform: Platform | None, people: Sequence[User], rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the quality of lists of items that an adapter never learned of, by how much it counts there.
+
+    Args:
+        ranker: With such an adapter, and with :data:`WHOLE` as its balance.
+        platform: What was observed: nothing of these people, and nothing of these items.
+        people: Who had no part in training, with all that they like; of some others there is nothing to ask.
+        rows: Those items. Shape: ``(rows,)``.
+
+    Returns:
+        NDCG at ten and over the whole list. Shape: ``(people, grid, 2)``.
+    """
+    found: list[NDArray[np.floating]] = [np.empty((0, len(balance.UNMET), 2))]
+    new = set(rows.tolist())
+    for person in people:
+        stated = [row for row in person.likes if row not in new][-gate.STATED :]
+        later = np.flatnonzero(np.isin(rows, person.likes)).tolist()
+        if not stated or not later:
+            continue
+        liked = np.array(stated, np.int64)
+        query = Query(liked=liked, liked_weights=np.ones(len(liked)), disliked=np.empty(0, np.int64), past=len(liked))
+        fused, weighed = ranker.unmet(query, rows, platform)
+        parts = _apart(fused, weighed, weighed.get("following", np.zeros(len(rows))))
+        found.append(balance.qualities(parts, (), later, np.array(balance.UNMET))[None])
+    return np.concatenate(found)
+
+
+def of_unmet(found: Sequence[NDArray[np.float64]]) -> Shares:
+    """Return how much an adapter should count for items that it never learned of.
+
+    Args:
+        found: What :func:`unmet` gives, for some adapters.
+    """
+    quality = np.concatenate([np.empty((0, len(balance.UNMET), 2)), *found])
+    if len(quality) < gate.FEWEST:
+        return Shares()
+    return balance.chosen(quality, balance.UNMET, balance.UNMET.index((0.0, 1.0, 1.0)))
+
+
+def _apart(
+    fused: NDArray[np.float64], weighed: Mapping[str, NDArray[np.float64]], following: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return what counts in any case, and what is weighed: following, closeness, shared words. Shape: ``(4, items)``.
+
+    Args:
+        fused: With all of that. Shape: ``(items,)``.
+        weighed: The part of each scorer in it. Shape of each: ``(items,)``.
+        following: What a weight of one for what follows what adds. Shape: ``(items,)``.
+    """
+    nothing = np.zeros(len(fused))
+    near = sum((weighed.get(name, nothing) for name in NEAR), nothing)
+    lexical = weighed.get("lexical", nothing)
+    return np.stack([fused - near - lexical - weighed.get("following", nothing), following, near, lexical])
+
+
 def _parts(ranker: Ranker, platform: Platform | None, query: Query) -> NDArray[np.float64]:
     """Return what counts in any case, and what is weighed, for the whole catalogue. Shape: ``(4, items)``."""
     count = len(query.liked)
     scores = ranker.score(query, ranker.rows, platform)
     weighed = {name: scores.weights[name] * part for name, (_, part) in scores.parts.items()}
-    nothing = np.zeros(len(scores.rows))
-    near = sum((weighed.get(name, nothing) for name in NEAR), nothing)
-    lexical = weighed.get("lexical", nothing)
     unit = count / (count + FEW) if platform is None else scores.weights["collaborative"]
-    following = unit * scores.parts["following"][1] if "following" in scores.parts else nothing
-    return np.stack([scores.fused - near - lexical, following, near, lexical])
+    following = scores.parts["following"][1] if "following" in scores.parts else np.zeros(len(scores.rows))
+    return _apart(scores.fused, weighed, unit * following)

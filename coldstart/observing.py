@@ -22,6 +22,9 @@ from coldstart.tables import shown
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+AFTERWARDS = 2.0**40
+"""A time after all events, in seconds since 1970."""
+
 
 class Ground:
     """What a platform starts from: an index's items, and how far words alone tell which of them are liked.

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     Parts = Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
     """A scorer's raw and standardised scores, by its name. Shape of each: ``(rows,)``."""
 
+    Parted = tuple[NDArray[np.float64], Mapping[str, NDArray[np.float64]]]
+    """Scores, and the part that some scorers have in them, by name. Shape of each: ``(rows,)``."""
+
     Among = tuple[NDArray[np.int64], ...]
     """Rows of the catalogue, in parts."""
 
@@ -326,27 +329,46 @@ class Ranker:
         return nothing if self.follows is None else self.follows.knows(self._index.documents)
 
     def _with_unmet(self, query: Query, found: Scores, counts: NDArray[np.float64] | None) -> Scores:
-        """Score items that the adapter never learned of without what follows what, on the scale of the others.
+        """Score items that the adapter never learned of as it says of such ones, on the scale of the others.
 
         Which items follow which was learned of others, and chosen to count as much as it does by them.
         """
         name = "following"
-        if not found.weights[name] or name not in found.parts or (known := self._met[found.rows]).all():
+        if name not in found.parts or (known := self._met[found.rows]).all():
             return found
-        plain = self._weights_for(query, (found.rows,), None, adapted=False)
+        plain = self._weights_for(query, (found.rows,), None, met=False)
+        weight = found.weights[name] or plain[name]
+        if not weight:
+            return found
         said = {part: scores for part, (_, scores) in found.parts.items()}
         zero_shot = weighted_sum(said, plain, len(found.rows))
         fused = settled(found.fused, zero_shot, known.astype(np.float64), counts)
         raw, part = found.parts[name]
         rest = found.fused - found.weights[name] * part
-        moved = np.where(known, part, (fused - rest) / found.weights[name])
-        return replace(found, parts={**found.parts, name: (np.where(known, raw, np.nan), moved)}, fused=fused)
+        moved = np.where(known, part * (found.weights[name] / weight), (fused - rest) / weight)
+        told = raw if plain[name] else np.where(known, raw, np.nan)
+        parts, weights = {**found.parts, name: (told, moved)}, {**found.weights, name: weight}
+        return replace(found, parts=parts, fused=fused, weights=weights)
 
     def sample(self, count: int) -> NDArray[np.int64]:
         """Return that many rows, rising; all if there are fewer. Which items they are isn't told by their order."""
         if len(self._ties) <= count:
             return np.arange(len(self._ties))
         return np.sort(np.argpartition(self._ties, count)[:count])
+
+    def unmet(self, query: Query, rows: NDArray[np.int64], platform: Platform | None) -> Parted:
+        """Return the scores of items that a platform knows nothing of, and what evidence that is weighed gives to them.
+
+        Args:
+            query: What is asked.
+            rows: Such items. Shape: ``(rows,)``.
+            platform: What was learned from interactions with others; None before any.
+        """
+        scores = self.score(query, rows, platform)
+        weights = self._weights_for(query, (rows,), platform, ranked=len(self._ties), met=False)
+        names = (*NEAR, "lexical", "following")
+        given = {name: weights[name] * scores.parts[name][1] for name in names if name in scores.parts}
+        return scores.fused, given
 
     def _with_arrivals(
         self,
@@ -364,9 +386,9 @@ class Ranker:
         said = weighted_sum(by_words, weights, len(rows))
         by_counts = {name: parts[name][1] for name in _LEARNED if name in parts}
         seen = said + weighted_sum(by_counts, weights, len(rows))
-        # How words count beside counts says nothing of items without any: there they count as in long lists, and as if
-        # nothing had been learned of what follows what.
-        usual = self._weights_for(query, (rows,), learned.platform, ranked=len(self._ties), adapted=False)
+        # How words count beside counts says nothing of items without any: there they count as in long lists, and as the
+        # adapter says of items that it never learned of.
+        usual = self._weights_for(query, (rows,), learned.platform, ranked=len(self._ties), met=False)
         unseen = weighted_sum(by_words, {**weights, **{name: usual[name] for name in _WORDS}}, len(rows))
         zero_shot = unseen + weighted_sum(guessed, weights, len(rows))
         known = learned.platform.known[rows]
@@ -387,7 +409,7 @@ class Ranker:
         platform: Platform | None,
         *,
         ranked: int | None = None,
-        adapted: bool = True,
+        met: bool = True,
     ) -> dict[str, float]:
         """Return the weights, with what the platform's own people say of them; what the caller gave holds.
 
@@ -396,9 +418,9 @@ class Ranker:
             among: What is scored.
             platform: What was learned from interactions; None before any.
             ranked: How many items are ordered, if it isn't those.
-            adapted: Whether the adapter's balance holds.
+            met: Whether they are items that the adapter learned of.
         """
-        weights = self._usual(query, among, platform, adapted=adapted)
+        weights = self._usual(query, among, platform, met=met)
         likes = len(query.liked) + len(query.liked_phrases)
         if platform is None or not likes:
             return weights
@@ -413,9 +435,7 @@ class Ranker:
                 weights[name] *= times * chosen["words"]
         return weights
 
-    def _usual(
-        self, query: Query, among: Among, platform: Platform | None, *, adapted: bool = True
-    ) -> dict[str, float]:
+    def _usual(self, query: Query, among: Among, platform: Platform | None, *, met: bool = True) -> dict[str, float]:
         """Return the shipped weights, with what the user says and likes sharing one unit between them.
 
         Closeness to few liked things weighs less, unless the user says something in words as well; words shared
@@ -447,11 +467,11 @@ class Ranker:
             weights["borrowed"] *= seen / (seen + items)
         if "demographic" not in self.given:
             weights["demographic"] = weights["collaborative"] / (1.0 + likes)
-        if adapted and self.follows is not None and likes:
-            self._balance(weights, likes / (likes + FEW), text=text, observed=platform is not None)
+        if self.follows is not None and likes:
+            self._balance(weights, likes / (likes + FEW), text=text, observed=platform is not None, met=met)
         return weights
 
-    def _balance(self, weights: dict[str, float], told: float, *, text: bool, observed: bool) -> None:
+    def _balance(self, weights: dict[str, float], told: float, *, text: bool, observed: bool, met: bool) -> None:
         """Let what an adapter learned of likes count as it says, and the rest beside it.
 
         Where the request has words as well, it takes from closeness to likes what this gives up, and no more.
@@ -459,7 +479,7 @@ class Ranker:
         balance = self.follows.balance if self.follows is not None else None
         if balance is None:
             return
-        following, shares = balance.at(told, weights["collaborative"] if observed else 0.0)
+        following, shares = balance.at(told, weights["collaborative"] if observed else 0.0, met=met)
         if text:
             following = sum(weights[name] for name in NEAR) * (1.0 - min(shares.near, 1.0))
         kept = {name: min(shares.near, 1.0) if text else shares.near for name in NEAR}
@@ -513,6 +533,8 @@ class Ranker:
         """Work out what the first request would have to."""
         self._lexical.warm()
         self._facets.warm()
+        if self._following is not None:
+            self._following.warm()
         _ = self._index.points, self.appeal
         if self._index.is_large:
             self._index.search.warm()

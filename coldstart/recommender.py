@@ -38,11 +38,14 @@ from coldstart.learning.meanings import Meanings
 from coldstart.learning.platform import Platform
 from coldstart.learning.weighing import Weighing
 from coldstart.models import DEFAULT_ENCODER, DEFAULT_LANGUAGE_MODEL
+from coldstart.observing import AFTERWARDS
 from coldstart.prompting import Library
 from coldstart.querying import Reader, count
 from coldstart.ranking import Ranker
 from coldstart.reasons import Reasons, Scored, Traits
 from coldstart.refining import gate, lora, questions, refinement, registry, searching, segments, watching
+from coldstart.refining.balance import Shares
+from coldstart.refining.examples import PARTED_FROM, Lesson
 from coldstart.refining.lora import Adapter, Shape
 from coldstart.refining.refinement import Refinement
 from coldstart.refining.schedule import LANGUAGE, Schedule, Trained
@@ -62,6 +65,10 @@ if TYPE_CHECKING:
     from coldstart.scoring import Query
 
 __all__ = ["Recommender", "Suitability"]
+
+UNMET, FOLDS = 5, 3
+"""A fifth of the items at a time, so many times, and of the time a fifth in all, say how much what was learned counts
+for items that it wasn't learned of."""
 
 NAMING_READS = 1500
 """Tokens that the language model reads to name items, at most."""
@@ -616,7 +623,9 @@ class Recommender:
     ) -> Refinement:
         """Train an adapter of the bi-encoder on what people liked, in minutes, and keep it if it ranks better.
 
-        Two kinds are tried, one matrix behind the encoder, which takes seconds, and changes of its upper blocks (LoRA).
+        Two kinds are tried: matrices behind the encoder, which take seconds and tell what follows likes, and changes of
+        its upper blocks (LoRA), by which all vectors change. Of items that nobody liked yet matrices may tell less, and
+        even mislead: how much they count there is found out on items that are taken for new.
         Some users are held out. The adapter is let through if they, after a few of their likes, are shown more of what
         they liked later than this recommender would show them, by a paired test; otherwise the ranking stays as it is.
         What was observed counts on both sides, but for what the users held out did. This recommender isn't changed:
@@ -715,7 +724,50 @@ class Recommender:
             observing=lambda one: one._having_observed(taught),
             seed=schedule.seed,
         )
+        if verdict.better and (follows := refined.ranker.follows) is not None and follows.matrix is not None:
+            shares = self._of_unmet(adapted, refined.encoder.adapter, lesson, taught, vectors, schedule)
+            refined = adapted(refined.encoder.adapter.balanced(replace(follows.balance, unmet=shares)))
         return self._kept(refined, verdict, done, told, path=path, rule=rule, hold=hold)
+
+    def _of_unmet(
+        self,
+        adapted: Callable[[Adapter], Recommender],
+        adapter: Adapter,
+        lesson: Lesson,
+        taught: Interactions,
+        vectors: NDArray[np.float32],
+        schedule: Schedule,
+    ) -> Shares:
+        """Return how much a head should count for items that it never learned of.
+
+        Others are learned as if a fifth of the items didn't exist yet, and those who were held out say how much these
+        should count for them.
+
+        Args:
+            adapted: From an adapter to a recommender with it.
+            adapter: The head.
+            lesson: What it learned, and who is held out.
+            taught: What may be observed.
+            vectors: The catalogue's, by the encoder without an adapter. Shape: ``(items, dimension)``.
+            schedule: With which it was learned.
+        """
+        from coldstart.refining import head
+
+        if len(lesson.judges) < PARTED_FROM:
+            return Shares()
+        met = np.flatnonzero(lesson.taught.counts)
+        order, found = np.random.default_rng([schedule.seed, 31]).permutation(met), []
+        for rows in (np.sort(part) for part in np.array_split(order, UNMET)[:FOLDS]):
+            less, again = lesson.without_items(rows), replace(schedule, minutes=schedule.minutes / (UNMET * FOLDS))
+            other = head.learned(vectors, less, again, base=adapter.base)
+            if other is not None:
+                keys = (key(self.index.documents[row]) for row in np.flatnonzero(less.taught.counts).tolist())
+                other = replace(other, scale=adapter.scale).having_met(keys).balanced(judging.WHOLE)
+                new = {self.catalogue.ids[row] for row in rows.tolist()}
+                known = taught.take(np.array([item not in new for item in taught.item_ids], np.bool_)[taught.items])
+                made = adapted(other)._having_observed(known, arrivals=dict.fromkeys(new, AFTERWARDS), now=AFTERWARDS)
+                found.append(judging.unmet(made.ranker, made.platform, lesson.judges, rows))
+        return judging.of_unmet(found)
 
     def _kept(
         self,
@@ -956,9 +1008,9 @@ class Recommender:
         """
         base = self.encoder.base
         encoder = base if adapter is None else lora.adapted(base, adapter)
-        if known is None and encoder.head is not None and self.encoder is base:  # matrices need no text read again
+        if known is None and encoder.model is self.encoder.model:  # matrices need no text read again
             keys = (key(text) for text in self.index.documents)
-            known = dict(zip(keys, encoder.turned(np.asarray(self.index.vectors)), strict=True))
+            known = dict(zip(keys, np.asarray(self.index.vectors), strict=True))
         index = building.reencoded(self.index, encoder, known=known or {}, progress=progress)
         return self._with(index, self._ranker.given, encoder)
 
@@ -975,18 +1027,18 @@ class Recommender:
         def adapted(adapter: Adapter) -> Recommender:
             change = (adapter.weights, adapter.scale)
             encoder = lora.adapted(self.encoder.base, adapter)
-            if change not in known and encoder.head is not None:
-                known[change] = dict(zip(keys, encoder.turned(plain), strict=True))
+            if change not in known and encoder.model is encoder.base.model:
+                known[change] = dict(zip(keys, plain, strict=True))
             made = self.adapted(adapter, known=known.get(change), progress=progress)
             known[change] = dict(zip(keys, made.index.vectors, strict=True))
             return made
 
         return adapted
 
-    def _having_observed(self, interactions: Interactions) -> Recommender:
-        """Return a recommender that has observed these interactions and nothing else."""
+    def _having_observed(self, interactions: Interactions, **how: Any) -> Recommender:
+        """Return a recommender that has observed these interactions, as :meth:`observe` does, and nothing else."""
         made = self.unlearned()
-        made.observe(interactions)
+        made.observe(interactions, **how)
         return made
 
     @property

@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 from coldstart.catalogue import Catalogue, Interactions
 from coldstart.entities import Profile
 from coldstart.evaluation.cases import Cases
-
-_AFTERWARDS = 2.0**40
-"""A time after all events, in seconds since 1970."""
+from coldstart.observing import AFTERWARDS
 
 Scores = NDArray[np.floating]
 """One score per candidate of a case, NaN where the system abstains. Shape: ``(candidates,)``."""
@@ -95,8 +93,8 @@ def observing(learner: Learner, *, name: str = "coldstart observed") -> System:
     def scores(cases: Cases) -> Iterator[Scores]:
         ready = learner.unlearned()
         names = learner.catalogue.ids
-        arrivals = {names[row]: _AFTERWARDS for row in cases.new}
-        ready.observe(cases.training, arrivals=arrivals, profiles=cases.profiles, now=_AFTERWARDS)
+        arrivals = {names[row]: AFTERWARDS for row in cases.new}
+        ready.observe(cases.training, arrivals=arrivals, profiles=cases.profiles, now=AFTERWARDS)
         ready.weigh()
         for case in cases:
             yield ready.score(case.profile, case.candidates)

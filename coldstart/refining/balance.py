@@ -20,7 +20,7 @@ Floats = NDArray[np.floating]
 HEAD = "head"
 """What an adapter's configuration says of one that is matrices; see :mod:`coldstart.refining.head`."""
 
-AFTER, PLACES = "after", "places"
+CHANGE, AFTER, PLACES = "weight", "after", "places"
 """Its tensors of what follows what; see :mod:`coldstart.scoring.following`."""
 
 MET = "met"
@@ -31,6 +31,9 @@ MARK = 8
 
 FUSION = "fusion"
 """Where an adapter's configuration says how much each kind of evidence counts."""
+
+UNMET = tuple(product((0.0, 0.25, 0.5, 1.0, 2.0), (0.0, 0.5, 1.0), (1.0,)))
+"""What is tried for items that an adapter never learned of."""
 
 ALONE = tuple(product((0.0, 0.5, 1.0, 2.0, 4.0), (0.0, 0.3, 1.0), (0.5, 1.0, 2.0)))
 BESIDE = tuple(product((0.0, 0.03, 0.1, 0.3, 1.0), (0.0, 1.0), (1.0, 3.0, 10.0)))
@@ -44,7 +47,8 @@ class Shares:
     """How much three kinds of evidence count.
 
     Attributes:
-        following: The weight of what follows what; beside what others like, in units of its weight.
+        following: The weight of what follows what; beside what others like, in units of its weight, but for items that
+            an adapter never learned of.
         near: What of their usual weight closeness to likes, and taste, keep.
         lexical: The same for shared words.
     """
@@ -61,17 +65,19 @@ class Balance:
     Attributes:
         alone: Where nothing was observed.
         beside: Beside what others like; None for the same.
+        unmet: For items that the adapter never learned of, or that hardly anyone was offered.
     """
 
     alone: Shares = Shares()
     beside: Shares | None = None
+    unmet: Shares = Shares()
 
     def state(self) -> dict[str, Any]:
         """Return it as plain values; see :meth:`of`."""
         return {name: None if one is None else [one.following, one.near, one.lexical] for name, one in self._named()}
 
     def _named(self) -> Iterable[tuple[str, Shares | None]]:
-        return (("alone", self.alone), ("beside", self.beside))
+        return (("alone", self.alone), ("beside", self.beside), ("unmet", self.unmet))
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Balance:
@@ -82,19 +88,23 @@ class Balance:
         """
         try:
             alone, beside = (None if state[name] is None else _shares(state[name]) for name in ("alone", "beside"))
+            unmet = _shares(state["unmet"]) if "unmet" in state else Shares()
         except (KeyError, TypeError) as problem:
             raise ValueError(f"no balance: {problem!r}") from problem
         if alone is None:
             raise ValueError("no balance where nothing was observed")
-        return cls(alone, beside)
+        return cls(alone, beside, unmet)
 
-    def at(self, alone: float, beside: float) -> tuple[float, Shares]:
+    def at(self, alone: float, beside: float, *, met: bool = True) -> tuple[float, Shares]:
         """Return the weight of what follows what, and the shares that hold.
 
         Args:
             alone: What a unit of it is where nothing was observed.
             beside: The weight of what others like; 0 where nothing was observed.
+            met: Whether the items are of those that it learned of.
         """
+        if not met:
+            return self.unmet.following * alone, self.unmet
         if self.beside is not None and self.beside.following * beside > self.alone.following * alone:
             return self.beside.following * beside, self.beside
         return self.alone.following * alone, self.alone

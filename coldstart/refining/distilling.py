@@ -127,8 +127,7 @@ def learned(
         base: The hash of the encoder.
         told: Hears how each step went.
     """
-    mean = vectors.mean(0)
-    module = Matrix(torch.from_numpy(_unit(vectors - mean)), seed=schedule.seed)
+    module = Matrix(torch.from_numpy(_unit(vectors - vectors.mean(0))), seed=schedule.seed)
 
     def draw(step: int) -> list[tuple[float, tuple[Any, ...]]]:
         rng = np.random.default_rng([schedule.seed, 23, step])
@@ -145,9 +144,8 @@ def learned(
     found = Agreement(before, module.agreement(checks))
     if done.best == 0:
         return None, done, found
-    nothing = torch.zeros(vectors.shape[1], vectors.shape[1])
     after = module.change.detach().contiguous()
-    tensors = {"weight": nothing, "bias": -torch.from_numpy(mean), AFTER: after, PLACES: torch.zeros(1)}
+    tensors = {AFTER: after, PLACES: torch.zeros(1)}
     return Adapter(save(tensors), json.dumps({HEAD: True, AFTER: True}, sort_keys=True).encode(), base), done, found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,6 +114,17 @@ class Lesson:
     def judging(self) -> tuple[User, ...]:
         """Those who say whether what was chosen ranks better: the rest, or the same where they are too few."""
         return self.judges[1::2] if len(self.judges) >= PARTED_FROM else self.judges
+
+    def without_items(self, rows: Rows) -> Lesson:
+        """Return the same lesson as if these items didn't exist yet; what users said of themselves isn't learned."""
+        out = set(rows.tolist())
+
+        def left(users: tuple[User, ...]) -> tuple[User, ...]:
+            return tuple(User(user.id, tuple(row for row in user.likes if row not in out)) for user in users)
+
+        taught = Examples.of(left(self.taught.users), len(self.taught.counts), said={}, seed=0)
+        judges, name = left(self.judges), _digest(f"{self.hash} without {sorted(out)}")
+        return replace(self, taught=taught, judges=judges, hash=name)
 
     def without_judges(self, events: Interactions) -> Interactions:
         """Return those of some events that nobody who is held out had a part in."""

@@ -1,4 +1,4 @@
-"""A head: matrices behind the encoder, learned in seconds or minutes; the encoder's own vectors stay what they are.
+"""A head: matrices behind the encoder, learned in seconds or minutes; its vectors stay what they are for all else.
 
 An item is ``v = unit((I + D)(x - m))`` for an encoder's vector ``x`` and the catalogue's mean ``m``. A person is the
 unit vector ``u`` of ``sum_k s_k unit((I + A) v_k)``, of the items that they liked before, the last one first, and what
@@ -22,7 +22,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from coldstart.refining import loop
-from coldstart.refining.balance import AFTER, HEAD, PLACES
+from coldstart.refining.balance import AFTER, CHANGE, HEAD, PLACES
 from coldstart.refining.lora import Adapter
 
 if TYPE_CHECKING:
@@ -60,9 +60,8 @@ def learned(
         checkpoint: A file that keeps where it stands, so that a run that is killed goes on.
         told: Hears how each step went.
     """
-    mean = vectors.mean(0)
     taught, held_out = _steps(lesson.taught.users), _steps(lesson.choosing)
-    module = Head(torch.from_numpy(vectors - mean))
+    module = Head(torch.from_numpy(vectors - vectors.mean(0)))
     liked = np.flatnonzero(lesson.taught.counts)
     check = _sampled(held_out, liked, np.random.default_rng([schedule.seed, 12]), size=4 * BATCH)
 
@@ -87,8 +86,7 @@ def learned(
     if done.best == 0:
         return None
     change, after, shares = (part.detach() for part in module.parameters())
-    bias = -torch.from_numpy(mean) @ (torch.eye(len(change)) + change)
-    tensors = {"weight": change, "bias": bias, AFTER: after, PLACES: shares}
+    tensors = {CHANGE: change, AFTER: after, PLACES: shares}
     return Adapter(save(tensors), json.dumps({HEAD: True, AFTER: True}, sort_keys=True).encode(), base)
 
 

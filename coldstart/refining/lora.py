@@ -14,16 +14,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from coldstart.encoding import Encoder
 from coldstart.errors import AdapterError
 from coldstart.generation import LanguageModel
-from coldstart.refining.balance import FUSION, HEAD, MARK, MET, Balance
+from coldstart.refining.balance import AFTER, CHANGE, FUSION, HEAD, MARK, MET, Balance
 from coldstart.weights import quiet
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
     from torch import nn
 
@@ -207,6 +204,8 @@ def _state(read: Any, wrapped: Any) -> list[tuple[str, Any]]:
 def adapted(encoder: Encoder, adapter: Adapter) -> Encoder:
     """Return an encoder with an adapter's change worked into its weights: as fast as the one it comes from.
 
+    One that is matrices of what follows what changes no vector, and shares the model.
+
     Raises:
         AdapterError: It was made for another encoder, or doesn't fit.
     """
@@ -214,29 +213,31 @@ def adapted(encoder: Encoder, adapter: Adapter) -> Encoder:
     content = hashlib.sha256(f"{encoder.hash} {adapter.hash}".encode()).hexdigest()
     told: dict[str, Any] = {"name": encoder.name, "content_hash": content, "base": encoder, "adapter": adapter}
     told["half"] = encoder.dtype == "bfloat16"
-    if (head := _head(adapter, encoder)) is not None:
-        model = encoder.model
-        return Encoder(model, **told, head=head)
+    if _is_head(adapter, encoder):
+        return Encoder(encoder.model, **told)
     model = copy.deepcopy(encoder.model)
     _merge(transformer(model), adapter, encoder.name)
     return Encoder(model, **told)
 
 
-def _head(adapter: Adapter, encoder: Encoder) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """Return an adapter's head, by its scale; None if it is no head."""
+def _is_head(adapter: Adapter, encoder: Encoder) -> bool:
+    """Return whether an adapter is matrices behind the encoder, which leave its vectors as they are.
+
+    Raises:
+        AdapterError: They can't be read, or don't fit.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
         if not json.loads(adapter.config).get(HEAD):
-            return None
-        tensors = load(adapter.weights)
-        weight, bias = (np.float32(adapter.scale) * tensors[name].astype(np.float32) for name in ("weight", "bias"))
-    except (ValueError, KeyError, AttributeError, SafetensorError) as problem:
+            return False
+        shapes = {name: part.shape for name, part in load(adapter.weights).items() if name in (CHANGE, AFTER)}
+    except (ValueError, AttributeError, SafetensorError) as problem:
         raise AdapterError(f"the adapter can't be read ({problem}): roll back or refine again") from problem
-    if weight.shape != (encoder.dimension, encoder.dimension) or bias.shape != (encoder.dimension,):
-        raise AdapterError(f"the adapter's head of shape {weight.shape} doesn't fit {encoder.name!r}: {_AGAIN}")
-    return weight, bias
+    if AFTER not in shapes or any(shape != (encoder.dimension, encoder.dimension) for shape in shapes.values()):
+        raise AdapterError(f"the adapter's matrices {shapes} don't fit {encoder.name!r}: {_AGAIN}")
+    return True
 
 
 def spoken(model: LanguageModel, adapter: Adapter) -> LanguageModel:

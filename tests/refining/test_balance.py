@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from coldstart.refining.balance import ALONE, BESIDE, SHIPPED, Balance, Shares, chosen, qualities
+from coldstart.refining.balance import ALONE, BESIDE, SHIPPED, UNMET, Balance, Shares, chosen, qualities
 
 USUAL = (0.0, 1.0, 1.0)
 
@@ -37,7 +37,7 @@ def test_ties_are_worth_what_chance_makes_of_them():
     assert qualities(parts, [20], [3, 4], np.array([USUAL]))[0] == pytest.approx([1.0, 1.0])
 
 
-@pytest.mark.parametrize("grid", [ALONE, BESIDE])
+@pytest.mark.parametrize("grid", [ALONE, BESIDE, UNMET])
 def test_weights_there_were_are_tried(grid):
     assert USUAL in grid
 
@@ -62,13 +62,20 @@ def test_where_nothing_differs_the_weights_there_were_count_half():
 
 
 def test_what_is_written_is_what_is_read():
-    for balance in (SHIPPED, Balance(Shares(1.5, 0.2, 2.0), Shares(0.3, 0.0, 3.0))):
+    for balance in (SHIPPED, Balance(Shares(1.5, 0.2, 2.0), Shares(0.3, 0.0, 3.0), Shares(0.7, 0.1, 1.0))):
         assert Balance.of(balance.state()) == balance
+    assert Balance.of({"alone": [1.5, 0.2, 2.0], "beside": None}).unmet == Shares()  # as it was written before
 
 
 @pytest.mark.parametrize(
     "state",
-    [{}, {"alone": None, "beside": None}, {"alone": [1.0, 1.0], "beside": None}, {"alone": [1, -1, 1], "beside": None}],
+    [
+        {},
+        {"alone": None, "beside": None},
+        {"alone": [1.0, 1.0], "beside": None},
+        {"alone": [1, -1, 1], "beside": None},
+        {"alone": [1, 1, 1], "beside": None, "unmet": [1]},
+    ],
 )
 def test_what_is_no_balance_is_refused(state):
     with pytest.raises((ValueError, TypeError)):
@@ -78,5 +85,6 @@ def test_what_is_no_balance_is_refused(state):
 def test_beside_what_others_like_the_larger_weight_of_the_two_holds():
     balance = Balance(Shares(2.0, 0.5, 1.0), Shares(0.5, 0.0, 3.0))
     assert balance.at(0.5, 0.0) == (1.0, balance.alone)
+    assert balance.at(0.5, 9.0, met=False) == (0.0, Shares())
     assert balance.at(0.5, 1.0) == (1.0, balance.alone)
     assert balance.at(0.5, 12.0) == (6.0, balance.beside)

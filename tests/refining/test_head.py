@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from coldstart import judging
 from coldstart.catalogue import Catalogue
 from coldstart.entities import Interaction, Item, Profile
 from coldstart.errors import AdapterError
 from coldstart.interactions import Interactions
 from coldstart.recommender import Recommender
 from coldstart.refining import head, lora
-from coldstart.refining.balance import SHIPPED, Balance, Shares
-from coldstart.refining.examples import lesson
+from coldstart.refining.balance import SHIPPED, UNMET, Balance, Shares
+from coldstart.refining.examples import User, lesson
 from coldstart.refining.schedule import Schedule
 from coldstart.rows import key
 from coldstart.scoring.following import Follows
@@ -72,10 +73,15 @@ class Plain:
     name, hash, dimension, model = "plain", "plain-hash", WIDTH, None
 
 
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
 def turned(adapter, vectors):
-    weight, bias = lora._head(adapter, Plain())
-    moved = vectors + vectors @ weight + bias
-    return moved / np.linalg.norm(moved, axis=1, keepdims=True)
+    """Return what an adapter makes of a catalogue's vectors, for what follows what."""
+    assert lora._is_head(adapter, Plain())
+    centred = unit(vectors - vectors.mean(0))
+    return unit(centred + centred @ Follows.of(adapter.config, adapter.weights, adapter.scale).change)
 
 
 def test_what_people_like_together_comes_closer(vectors):
@@ -113,14 +119,6 @@ def test_a_killed_run_goes_on_where_it_was_and_learns_the_same(vectors, tmp_path
     assert other.hash == head.learned(vectors, chains(), Schedule(), base=Plain.hash).hash
 
 
-def test_none_of_it_leaves_vectors_as_they_are_and_all_of_it_centres_them(vectors):
-    found = head.learned(vectors, told(), Schedule(), base=Plain.hash)
-    assert turned(replace(found, scale=0.0), vectors) == pytest.approx(vectors, abs=1e-6)
-    weight, _ = lora._head(found, Plain())
-    whole = (vectors - vectors.mean(0)) @ (np.eye(WIDTH) + weight)
-    assert turned(found, vectors) == pytest.approx(whole / np.linalg.norm(whole, axis=1, keepdims=True), abs=1e-5)
-
-
 def test_likes_by_chance_teach_nothing(vectors):
     found = head.learned(vectors, told(circles=False), Schedule(), base=Plain.hash)
     assert found is None or apart(turned(found, vectors)) < apart(vectors) + 0.1
@@ -129,14 +127,14 @@ def test_likes_by_chance_teach_nothing(vectors):
 def test_one_of_another_size_is_refused(vectors):
     found = head.learned(vectors, told(), Schedule(), base=Plain.hash)
     wider = type("Wider", (Plain,), {"dimension": WIDTH + 1})()
-    with pytest.raises(AdapterError, match="doesn't fit 'plain'"):
-        lora._head(found, wider)
+    with pytest.raises(AdapterError, match="don't fit 'plain'"):
+        lora._is_head(found, wider)
 
 
 def test_a_damaged_one_is_refused(vectors):
     found = head.learned(vectors, told(), Schedule(), base=Plain.hash)
     with pytest.raises(AdapterError, match="can't be read"):
-        lora._head(replace(found, weights=b"damaged"), Plain())
+        lora._is_head(replace(found, weights=b"damaged"), Plain())
 
 
 def chains(people: int = 300):
@@ -205,18 +203,69 @@ class TestUnmet:
         rng = np.random.default_rng(0)
         tensors = {
             "weight": rng.normal(0, 0.2, (size, size)).astype(np.float32),
-            "bias": np.zeros(size, np.float32),
             "after": rng.normal(0, 1, (size, size)).astype(np.float32),
             "places": np.zeros(10, np.float32),
         }
         config = json.dumps({"head": True, "after": True}).encode()
         documents = dict(zip(plain.catalogue.ids, plain.index.documents, strict=True))
 
-        def adapted(shares, unmet=()):
-            adapter = lora.Adapter(save(tensors), config, plain.encoder.hash).balanced(Balance(shares))
+        def adapted(shares, unmet=(), *, there=SHIPPED.unmet, scale=1.0):
+            adapter = lora.Adapter(save(tensors), config, plain.encoder.hash, scale=scale)
+            adapter = adapter.balanced(Balance(shares, unmet=there))
             return plain.adapted(adapter.having_met(key(text) for id_, text in documents.items() if id_ not in unmet))
 
         return adapted
+
+    def test_it_is_what_the_formula_says_and_all_else_stays_what_it_was(self, plain, made):
+        person, rows = Profile(likes=["t00", "t02"], text="river"), np.arange(30)
+        refined = made(Shares(), scale=0.5)
+        query, before = (one._reader.read(person, None)[0] for one in (refined, plain))
+        scores, plainly = refined.ranker.score(query, rows, None), plain.ranker.score(before, rows, None)
+        assert set(scores.parts) == {*plainly.parts, "following"}
+        for name, (raw, _) in plainly.parts.items():
+            assert scores.parts[name][0].tolist() == raw.tolist()
+        follows = refined.ranker.follows
+        moved = unit(plain.index.centred @ (np.eye(len(follows.change)) + follows.change))
+        likes = moved[[0, 2]] @ (np.eye(len(follows.change)) + follows.matrix)
+        one = unit(unit(likes).sum(0)[None])[0]
+        assert scores.parts["following"][0] == pytest.approx(moved @ one, abs=1e-5)
+
+    def test_its_direction_finds_what_it_scores_high(self, made, plain):
+        refined = made(Shares(4.0, 0.0, 0.5))
+        following, (query, _) = refined.ranker._following, refined._reader.read(self.PERSON, None)
+        products = plain.index.centred @ following.direction(query)
+        scores = following.score(query, np.arange(30))
+        assert np.corrcoef(products, scores)[0, 1] > 0.95
+        assert products.std() == pytest.approx(scores.std(), rel=0.2)
+        assert following.score(query, np.array([7, 3])) == pytest.approx(scores[[7, 3]], abs=1e-6)
+
+    def test_what_is_said_of_them_holds_for_them_alone(self, made):
+        most = made(Shares(), self.NEW, there=Shares(50.0, 0.0, 0.0))
+        query, _ = most._reader.read(self.PERSON, None)
+        new = np.array([int(item[1:]) for item in self.NEW])
+        told = most.ranker._following.score(query, new)
+        ours = most.score(self.PERSON)
+        assert np.argsort(-ours[new]).tolist() == np.argsort(-told).tolist()
+        others = np.setdiff1d(np.arange(30), new)
+        assert ours[others] == pytest.approx(made(Shares()).score(self.PERSON)[others])
+
+    @pytest.mark.parametrize("foretold", [True, False])
+    def test_how_much_it_counts_for_them_is_what_held_out_people_gain(self, made, foretold):
+        whole = made(Shares(), self.NEW, there=Shares(1.0, 1.0, 1.0))
+        new = np.array([int(item[1:]) for item in self.NEW])
+        rng, people = np.random.default_rng(7), []
+        for number in range(80):
+            stated = rng.choice(np.setdiff1d(np.arange(30), new), 2, replace=False).tolist()
+            profile = Profile(history=[f"t{row:02d}" for row in stated])
+            told = whole.ranker._following.score(whole._reader.read(profile, None)[0], new)
+            best = new[np.argmax(told)] if foretold else rng.choice(new)
+            people.append(User(f"u{number}", (*stated, int(best))))
+        found = judging.unmet(whole.ranker, None, people, new)
+        assert found.shape == (80, len(UNMET), 2)
+        shares = judging.of_unmet([found])
+        assert (shares.following > 0.9) == foretold
+        assert judging.of_unmet([found[:7]]) == Shares()  # too few to tell
+        assert len(judging.unmet(whole.ranker, None, [User("old", (0, 1)), User("new", (5,))], new)) == 0
 
     def test_among_themselves_they_stand_as_if_nothing_followed(self, made):
         strong, none = made(Shares(4.0, 0.0, 0.5), self.NEW), made(Shares())

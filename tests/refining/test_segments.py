@@ -17,7 +17,7 @@ from coldstart.errors import AdapterError, CatalogueError, ProfileError
 from coldstart.interactions import Interactions
 from coldstart.recommender import Recommender
 from coldstart.refining import registry, segments
-from coldstart.refining.balance import HEAD
+from coldstart.refining.balance import AFTER, CHANGE, HEAD, PLACES, Balance, Shares
 from coldstart.refining.lora import Adapter
 
 WORDS = ("river", "hill", "cave", "cloud", "lantern", "window")
@@ -27,11 +27,12 @@ BRAZIL, CHILE = {"country": "Brazil"}, {"country": "Chile"}
 
 
 def adapter(encoder, seed: int) -> Adapter:
-    """Return an adapter that turns vectors at random."""
+    """Return an adapter by which likes are followed at random."""
     size = encoder.dimension
     turn = np.random.default_rng(seed).normal(size=(size, size)).astype(np.float32)
-    tensors = {"weight": turn, "bias": np.zeros(size, np.float32)}
-    return Adapter(save(tensors), json.dumps({HEAD: True}).encode(), encoder.hash)
+    tensors = {CHANGE: turn, AFTER: np.zeros_like(turn), PLACES: np.zeros(1, np.float32)}
+    config = json.dumps({HEAD: True, AFTER: True}).encode()
+    return Adapter(save(tensors), config, encoder.hash).balanced(Balance(Shares(2.0, 1.0, 1.0)))
 
 
 @pytest.fixture(scope="module")

@@ -158,10 +158,10 @@ class TestFollowing(ScorerContract):
     def test_a_score_is_the_cosine_with_the_shared_sum_of_turned_vectors(self, world, rows):
         matrix = np.random.default_rng(2).normal(0, 0.1, (world.index.vectors.shape[1],) * 2).astype(np.float32)
         scorer = Following(world.index, follows(world, matrix=matrix, places=(0.0, -1.0)))
-        old, new = (world.index.vectors[world.index.catalogue.row(id_)] for id_ in ("t03", "t07"))
+        old, new = (world.index.centred[world.index.catalogue.row(id_)] for id_ in ("t03", "t07"))
         turned = [vector + vector @ matrix for vector in (new, old)]
         person = sum(np.exp(-place) * one / np.linalg.norm(one) for place, one in enumerate(turned))
-        expected = world.index.vectors @ (person / np.linalg.norm(person))
+        expected = world.index.centred @ (person / np.linalg.norm(person))
         found = scorer.score(world.ask(Profile(history=["t05", "t03", "t07"])), rows)
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
