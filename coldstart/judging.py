@@ -19,7 +19,7 @@ from coldstart.refining.lora import Adapter
 from coldstart.scoring import Query
 from coldstart.scoring.following import NEAR
 
-WHOLE = Balance(unmet=Shares(1.0, 1.0, 1.0))
+WHOLE = Balance(unmet=Shares(1.0, 1.0, 1.0), unmet_beside=Shares(1.0, 1.0, 1.0))
 """With this balance all that an adapter weighs counts fully for items that it never learned of."""
 
 _Recommender = TypeVar("_Recommender", bound=Any)
@@ -126,7 +126,7 @@ def unmet(
 
     Args:
         ranker: With such an adapter, and with :data:`WHOLE` as its balance.
-        platform: What was observed: nothing of these people, and nothing of these items.
+        platform: What was observed: nothing of these people, and nothing of these items; None for nothing at all.
         people: Who had no part in training, with all that they like; of some others there is nothing to ask.
         rows: Those items. Shape: ``(rows,)``.
 

@@ -725,8 +725,9 @@ class Recommender:
             seed=schedule.seed,
         )
         if verdict.better and (follows := refined.ranker.follows) is not None and follows.matrix is not None:
-            shares = self._of_unmet(adapted, refined.encoder.adapter, lesson, taught, vectors, schedule)
-            refined = adapted(refined.encoder.adapter.balanced(replace(follows.balance, unmet=shares)))
+            alone, beside = self._of_unmet(adapted, refined.encoder.adapter, lesson, taught, vectors, schedule)
+            balance = replace(follows.balance, unmet=alone, unmet_beside=beside)
+            refined = adapted(refined.encoder.adapter.balanced(balance))
         return self._kept(refined, verdict, done, told, path=path, rule=rule, hold=hold)
 
     def _of_unmet(
@@ -737,8 +738,8 @@ class Recommender:
         taught: Interactions,
         vectors: NDArray[np.float32],
         schedule: Schedule,
-    ) -> Shares:
-        """Return how much a head should count for items that it never learned of.
+    ) -> tuple[Shares, Shares]:
+        """Return how much a head should count for items that it never learned of, alone and beside what was observed.
 
         Others are learned as if a fifth of the items didn't exist yet, and those who were held out say how much these
         should count for them.
@@ -754,9 +755,10 @@ class Recommender:
         from coldstart.refining import head
 
         if len(lesson.judges) < PARTED_FROM:
-            return Shares()
+            return Shares(), Shares()
         met = np.flatnonzero(lesson.taught.counts)
-        order, found = np.random.default_rng([schedule.seed, 31]).permutation(met), []
+        order = np.random.default_rng([schedule.seed, 31]).permutation(met)
+        found: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]] = [], []
         for rows in (np.sort(part) for part in np.array_split(order, UNMET)[:FOLDS]):
             less, again = lesson.without_items(rows), replace(schedule, minutes=schedule.minutes / (UNMET * FOLDS))
             other = head.learned(vectors, less, again, base=adapter.base)
@@ -766,8 +768,10 @@ class Recommender:
                 new = {self.catalogue.ids[row] for row in rows.tolist()}
                 known = taught.take(np.array([item not in new for item in taught.item_ids], np.bool_)[taught.items])
                 made = adapted(other)._having_observed(known, arrivals=dict.fromkeys(new, AFTERWARDS), now=AFTERWARDS)
-                found.append(judging.unmet(made.ranker, made.platform, lesson.judges, rows))
-        return judging.of_unmet(found)
+                for qualities, platform in zip(found, (None, made.platform), strict=True):
+                    qualities.append(judging.unmet(made.ranker, platform, lesson.judges, rows))
+        alone, beside = map(judging.of_unmet, found)
+        return alone, beside
 
     def _kept(
         self,

@@ -7,8 +7,8 @@ as :mod:`coldstart.learning.weighing` does it. Other people judge what comes of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from itertools import product
 from typing import Any
 
@@ -65,19 +65,19 @@ class Balance:
     Attributes:
         alone: Where nothing was observed.
         beside: Beside what others like; None for the same.
-        unmet: For items that the adapter never learned of, or that hardly anyone was offered.
+        unmet: For items that the adapter never learned of, where nothing was observed.
+        unmet_beside: For those, or items that hardly anyone was offered, beside what others like.
     """
 
     alone: Shares = Shares()
     beside: Shares | None = None
     unmet: Shares = Shares()
+    unmet_beside: Shares = Shares()
 
     def state(self) -> dict[str, Any]:
         """Return it as plain values; see :meth:`of`."""
-        return {name: None if one is None else [one.following, one.near, one.lexical] for name, one in self._named()}
-
-    def _named(self) -> Iterable[tuple[str, Shares | None]]:
-        return (("alone", self.alone), ("beside", self.beside), ("unmet", self.unmet))
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: one and [one.following, one.near, one.lexical] for name, one in named.items()}
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Balance:
@@ -88,12 +88,12 @@ class Balance:
         """
         try:
             alone, beside = (None if state[name] is None else _shares(state[name]) for name in ("alone", "beside"))
-            unmet = _shares(state["unmet"]) if "unmet" in state else Shares()
+            unmet = [_shares(state[name]) if name in state else Shares() for name in ("unmet", "unmet_beside")]
         except (KeyError, TypeError) as problem:
             raise ValueError(f"no balance: {problem!r}") from problem
         if alone is None:
             raise ValueError("no balance where nothing was observed")
-        return cls(alone, beside, unmet)
+        return cls(alone, beside, *unmet)
 
     def at(self, alone: float, beside: float, *, met: bool = True) -> tuple[float, Shares]:
         """Return the weight of what follows what, and the shares that hold.
@@ -104,7 +104,8 @@ class Balance:
             met: Whether the items are of those that it learned of.
         """
         if not met:
-            return self.unmet.following * alone, self.unmet
+            shares = self.unmet_beside if beside else self.unmet
+            return shares.following * alone, shares
         if self.beside is not None and self.beside.following * beside > self.alone.following * alone:
             return self.beside.following * beside, self.beside
         return self.alone.following * alone, self.alone

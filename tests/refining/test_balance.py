@@ -62,7 +62,10 @@ def test_where_nothing_differs_the_weights_there_were_count_half():
 
 
 def test_what_is_written_is_what_is_read():
-    for balance in (SHIPPED, Balance(Shares(1.5, 0.2, 2.0), Shares(0.3, 0.0, 3.0), Shares(0.7, 0.1, 1.0))):
+    for balance in (
+        SHIPPED,
+        Balance(Shares(1.5, 0.2, 2.0), Shares(0.3, 0.0, 3.0), Shares(0.7, 0.1, 1.0), Shares(2.0, 1, 0)),
+    ):
         assert Balance.of(balance.state()) == balance
     assert Balance.of({"alone": [1.5, 0.2, 2.0], "beside": None}).unmet == Shares()  # as it was written before
 
@@ -85,6 +88,13 @@ def test_what_is_no_balance_is_refused(state):
 def test_beside_what_others_like_the_larger_weight_of_the_two_holds():
     balance = Balance(Shares(2.0, 0.5, 1.0), Shares(0.5, 0.0, 3.0))
     assert balance.at(0.5, 0.0) == (1.0, balance.alone)
-    assert balance.at(0.5, 9.0, met=False) == (0.0, Shares())
     assert balance.at(0.5, 1.0) == (1.0, balance.alone)
     assert balance.at(0.5, 12.0) == (6.0, balance.beside)
+
+
+def test_for_items_that_were_not_met_shares_of_their_own_hold():
+    new, beside = Shares(0.4, 0.0, 1.0), Shares(0.2, 0.5, 1.0)
+    balance = Balance(Shares(2.0, 0.5, 1.0), unmet=new, unmet_beside=beside)
+    assert balance.at(0.5, 0.0, met=False) == (0.2, new)
+    assert balance.at(0.5, 9.0, met=False) == (0.1, beside)
+    assert SHIPPED.at(0.5, 9.0, met=False) == (0.0, Shares())
