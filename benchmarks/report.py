@@ -286,13 +286,14 @@ def _timed(runs: Sequence[Run]) -> str:
     encoder, model = found["encoder"], found["language_model"]
     texts = f"{encoder['texts_per_s']:.0f} (sentence-transformers: {encoder['sentence_transformers_texts_per_s']:.0f})"
     titles = f"{model['titles_per_s']:.0f} (one forward a title: {model['plain_titles_per_s']:.0f})"
-    requests = found["recommend_ms"].items()
+    requests, observed = found["recommend_ms"].items(), found.get("observe_ms", {}).items()
     return _table(
         [
             ["", f"coldstart, {dtype}"],
             ["encoder, texts a second", texts],
             ["language model, titles a second after one prompt", titles],
             *([f"request with {kind}, ms", f"{ms['median']:.1f} (95 %: {ms['p95']:.1f})"] for kind, ms in requests),
+            *([f"observing {kind}, ms", f"{ms['median']:.1f} (95 %: {ms['p95']:.1f})"] for kind, ms in observed),
         ]
     )
 

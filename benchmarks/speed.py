@@ -14,6 +14,8 @@ are medians over the rounds, and for requests the median and the 95th percentile
   year), beside one plain forward each (of fewer).
 - Requests: ``recommend(k=10)`` without the language stage, and with it on 20 candidates; no two share a text or a set
   of likes. What a name's likelihood for nobody is, is known before, as it is once the item was among the best.
+- Observing: a thousand of MovieLens-100K's events, where all the others are known; then, event by event, one more of
+  someone's likes and the list after it, for the same person. Every hundredth part of new events counts all anew.
 - Memory: of this process after ``--mixed`` requests of all kinds, one in a hundred with the language stage on five
   candidates, over that before them. As many of the same kinds come before, until what is remembered, which is bounded,
   has filled: the last of that is what the language model read first, after some 8,000 requests.
@@ -59,8 +61,11 @@ PLAIN_CANDIDATES = 8
 REQUESTS = 40
 REREAD = 20
 REREADINGS = 4
+EVENTS, CLICKS = 1000, 20
 SQUARE = 2048
 ROWS = 512
+
+OBSERVED = ("all the others", f"{EVENTS:,} events", "one event", "the list after it")
 
 Times = dict[str, list[float]]
 """What was measured to its seconds, one a round or one a request."""
@@ -119,6 +124,7 @@ class Bench:
         self.prompt = render(library.of("appeal")[0], {"kind": catalogue.kind}).text
         self.layers = {name: linear_layers(m) for name, m in (("encoder", encoder.model), ("lm", model.model))}
         self.square = torch.randn(SQUARE, SQUARE)
+        self.events = load("ml-100k").interactions
         self.times: Times = defaultdict(list)
         self.difference = {"encoder": 0.0, "lm": 0.0, "candidates": 0.0}
 
@@ -146,8 +152,25 @@ class Bench:
             best = [one.id for one in self.recommender.recommend(person, k=REREAD)]
             self.recommender.recommend(cs.Profile(text="a warm-up"), candidates=best, language=REREAD)
             timed(self.times, "language", partial(self.recommender.recommend, person, language=REREAD))
+        self._observe(number)
         for name, seconds in fresh_process(self.folder).items():
             self.times[name].append(seconds)
+
+    def _observe(self, number: int) -> None:
+        """Observe events that nobody observed before, many at once and one by one, and ask for the list after each."""
+        learner, drawn = self.recommender.unlearned(), np.random.default_rng(number).permutation(len(self.events))
+        parts = np.split(drawn, [EVENTS, EVENTS + CLICKS])
+        some, clicks, rest = (self.events.take(np.isin(np.arange(len(drawn)), part)) for part in parts)
+        timed(self.times, "all the others", partial(learner.observe, rest))
+        learner.recommend(cs.Profile())
+        timed(self.times, f"{EVENTS:,} events", partial(learner.observe, some))
+        for place in range(CLICKS):
+            one = clicks.take(np.arange(len(clicks)) == place)
+            item, user = one.item_ids[one.items[0]], one.user_ids[one.users[0]]
+            timed(self.times, "one event", partial(learner.observe, one))
+            mine = rest.take(rest.users == rest.user_ids.index(user)) if user in rest.user_ids else one
+            history = [mine.item_ids[row] for row in mine.items[-10:].tolist()]
+            timed(self.times, "the list after it", partial(learner.recommend, cs.Profile(history=[*history, item])))
 
     def _encode(self, texts: list[str]) -> None:
         ours = timed(self.times, "encoder", lambda: self.encoder.encode(texts))
@@ -249,6 +272,7 @@ class Bench:
                 "largest_difference_nats": self.difference["candidates"],
             },
             "recommend_ms": {kind: self._percentiles(kind) for kind in ("text", "5 likes", "nothing", "language")},
+            "observe_ms": {kind: self._percentiles(kind) for kind in OBSERVED},
             "fresh_process_s": {name: round(middle[name], 3) for name in ("import", "load", "first recommend")},
         }
 
@@ -344,6 +368,8 @@ def table(results: dict[str, Any]) -> list[list[str]]:
     rows.append(["matrix product, GFLOP/s", f"{results['sgemm_gflops']:.0f}", "", "", "", ""])
     for kind, found in results["recommend_ms"].items():
         rows.append([f"recommend with {kind}, ms", f"{found['median']:.1f}", f"p95 {found['p95']:.1f}", "", "", ""])
+    for kind, found in results["observe_ms"].items():
+        rows.append([f"observing {kind}, ms", f"{found['median']:.1f}", f"p95 {found['p95']:.1f}", "", "", ""])
     for name, seconds in results["fresh_process_s"].items():
         rows.append([f"new process: {name}, s", f"{seconds:.2f}", "", "", "", ""])
     return rows
