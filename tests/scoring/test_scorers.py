@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -164,6 +165,19 @@ class TestFollowing(ScorerContract):
         expected = world.index.centred @ (person / np.linalg.norm(person))
         found = scorer.score(world.ask(Profile(history=["t05", "t03", "t07"])), rows)
         np.testing.assert_allclose(found, expected, atol=1e-5)
+
+    def test_a_large_catalogue_which_holds_no_vectors_is_scored_the_same(self, world, rows, monkeypatch):
+        size = world.index.vectors.shape[1]
+        turn = np.random.default_rng(3).normal(0, 0.1, (size, size)).astype(np.float32)
+        told = replace(follows(world, matrix=turn), change=turn.T.copy())
+        query = world.ask(Profile(history=["t05", "t03", "t07"]))
+        small = Following(world.index, told)
+        monkeypatch.setattr(type(world.index), "is_large", property(lambda _: True))
+        large = Following(world.index, told)
+        for asked in (rows, rows[3:9]):
+            np.testing.assert_allclose(large.score(query, asked), small.score(query, asked), atol=1e-5)
+        np.testing.assert_allclose(large.direction(query), small.direction(query), atol=1e-5)
+        assert "_all" not in large.__dict__
 
     def test_the_order_counts_of_past_items_and_not_of_stated_likes(self, scorer, world, rows):
         orders = (["t03", "t07"], ["t07", "t03"])
