@@ -210,14 +210,15 @@ def adapted(encoder: Encoder, adapter: Adapter) -> Encoder:
         AdapterError: It was made for another encoder, or doesn't fit.
     """
     _check_base(adapter, encoder)
-    content = hashlib.sha256(f"{encoder.hash} {adapter.hash}".encode()).hexdigest()
+    # An index whose vectors a head once changed is of another hash, and so isn't taken for one whose it left alone.
+    beside = _is_head(adapter, encoder)
+    parts = (encoder.hash, "beside", adapter.hash) if beside else (encoder.hash, adapter.hash)
+    content = hashlib.sha256(" ".join(parts).encode()).hexdigest()
+    model = encoder.model if beside else copy.deepcopy(encoder.model)
+    if not beside:
+        _merge(transformer(model), adapter, encoder.name)
     told: dict[str, Any] = {"name": encoder.name, "content_hash": content, "base": encoder, "adapter": adapter}
-    told["half"] = encoder.dtype == "bfloat16"
-    if _is_head(adapter, encoder):
-        return Encoder(encoder.model, **told)
-    model = copy.deepcopy(encoder.model)
-    _merge(transformer(model), adapter, encoder.name)
-    return Encoder(model, **told)
+    return Encoder(model, **told, half=encoder.dtype == "bfloat16")
 
 
 def _is_head(adapter: Adapter, encoder: Encoder) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -229,6 +230,12 @@ class TestUnmet:
         likes = moved[[0, 2]] @ (np.eye(len(follows.change)) + follows.matrix)
         one = unit(unit(likes).sum(0)[None])[0]
         assert scores.parts["following"][0] == pytest.approx(moved @ one, abs=1e-5)
+
+    def test_an_index_whose_vectors_a_head_changed_is_not_taken_for_one_of_it(self, plain, made):
+        encoder = made(Shares()).encoder
+        as_it_was = hashlib.sha256(f"{plain.encoder.hash} {encoder.adapter.hash}".encode()).hexdigest()
+        assert encoder.hash not in (plain.encoder.hash, as_it_was)
+        assert encoder.encode(["a river"]).tolist() == plain.encoder.encode(["a river"]).tolist()
 
     def test_its_direction_finds_what_it_scores_high(self, made, plain):
         refined = made(Shares(4.0, 0.0, 0.5))
