@@ -45,6 +45,10 @@ FEW = 5.0
 WORDS_AT_LEAST = 1 / 3
 """What of their weight words shared with likes keep however few these are: with one favourite they are the surest."""
 
+MET = 20
+"""Fewer items than this, and less than half, that an adapter learned of don't tell on which scale the others stand: all
+are ranked as if it had learned of none."""
+
 BESIDE_FACETS = 0.35
 """What of their weight a text as a whole and shared words keep where facets tell what the text asks for."""
 
@@ -340,6 +344,8 @@ class Ranker:
         weight = found.weights[name] or plain[name]
         if not weight:
             return found
+        if 2 * known.sum() < min(2 * MET, len(known)):
+            known = np.zeros_like(known)
         said = {part: scores for part, (_, scores) in found.parts.items()}
         zero_shot = weighted_sum(said, plain, len(found.rows))
         fused = settled(found.fused, zero_shot, known.astype(np.float64), counts)

@@ -282,6 +282,13 @@ class TestUnmet:
             item.id for item in theirs
         ]
 
+    def test_a_few_it_met_among_many_that_it_did_not_are_ranked_as_these(self, made):
+        met = ("t00", "t08", "t14")
+        new = tuple(f"t{row:02d}" for row in range(30) if f"t{row:02d}" not in met)
+        ours, theirs = (one.recommend(self.PERSON, k=28) for one in (made(Shares(4.0, 0.0, 0.5), new), made(Shares())))
+        assert [item.id for item in ours] == [item.id for item in theirs]
+        assert [item.score for item in ours] == pytest.approx([item.score for item in theirs], abs=1e-6)
+
     def test_the_others_keep_their_scores_and_parts_add_up(self, made):
         whole, parted = made(Shares(4.0, 0.0, 0.5)), made(Shares(4.0, 0.0, 0.5), self.NEW)
         rows = np.array([row for row in range(30) if f"t{row:02d}" not in self.NEW])
