@@ -293,7 +293,7 @@ def _timed(runs: Sequence[Run]) -> str:
             ["encoder, texts a second", texts],
             ["language model, titles a second after one prompt", titles],
             *([f"request with {kind}, ms", f"{ms['median']:.1f} (95 %: {ms['p95']:.1f})"] for kind, ms in requests),
-            *([f"observing {kind}, ms", f"{ms['median']:.1f} (95 %: {ms['p95']:.1f})"] for kind, ms in observed),
+            *([f"observing {kind}, ms", f"{ms['median']:.2f} (95 %: {ms['p95']:.2f})"] for kind, ms in observed),
         ]
     )
 

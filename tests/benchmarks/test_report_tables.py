@@ -91,6 +91,7 @@ def made(toys, leaning):
         "encoder": {"texts_per_s": 300.0, "sentence_transformers_texts_per_s": 200.0},
         "language_model": {"titles_per_s": 40.0, "plain_titles_per_s": 5.0},
         "recommend_ms": {"nothing": {"median": 2.0, "p95": 3.0, "requests": 9}},
+        "observe_ms": {"one event": {"median": 0.04, "p95": 0.5, "requests": 20}},
     }
     searched = {"recall": 0.9987, "p50_ms": 1.25, "p95_ms": 2.5, "numpy_ms": 9.0, "copied_ms": 3.0}
     asked = {"p50_ms": 12.0, "p95_ms": 20.0, "ratio": 1.5}
@@ -385,6 +386,11 @@ class TestTables:
         assert found["p50, ms"] == ["12.3", "<= 20"]
         assert found["a second"] == ["79", ">= 80 (missed)"]
         assert found["rounds"] == ["100", ""]
+
+    def test_what_was_timed_is_shown_with_what_is_late(self, blocks):
+        table = blocks["speed, speed.json, seed 0"]
+        assert "| request with nothing, ms | 2.0 (95 %: 3.0) |" in table
+        assert "| observing one event, ms | 0.04 (95 %: 0.50) |" in table
 
     @pytest.mark.parametrize(
         ("commit", "dirty", "said"),
