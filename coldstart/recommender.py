@@ -761,7 +761,7 @@ class Recommender:
         found: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]] = [], []
         for rows in (np.sort(part) for part in np.array_split(order, UNMET)[:FOLDS]):
             less, again = lesson.without_items(rows), replace(schedule, minutes=schedule.minutes / (UNMET * FOLDS))
-            other = head.learned(vectors, less, again, base=adapter.base)
+            other = head.learned(vectors, less, again, base=adapter.base) if less.teaches else None
             if other is not None:
                 keys = (key(self.index.documents[row]) for row in np.flatnonzero(less.taught.counts).tolist())
                 other = replace(other, scale=adapter.scale).having_met(keys).balanced(judging.WHOLE)

@@ -115,6 +115,11 @@ class Lesson:
         """Those who say whether what was chosen ranks better: the rest, or the same where they are too few."""
         return self.judges[1::2] if len(self.judges) >= PARTED_FROM else self.judges
 
+    @property
+    def teaches(self) -> bool:
+        """Whether there are pairs enough to learn from, and somebody with two likes who chooses."""
+        return len(self.taught) >= LEAST and any(len(user.likes) > 1 for user in self.choosing)
+
     def without_items(self, rows: Rows) -> Lesson:
         """Return the same lesson as if these items didn't exist yet; what users said of themselves isn't learned."""
         out = set(rows.tolist())

@@ -33,6 +33,23 @@ def told(people: int = 60, each: int = 6, seed: int = 0) -> Interactions:
 class TestLesson:
     """Who is learned from, and who judges."""
 
+    def test_without_items_it_is_as_if_they_did_not_exist(self):
+        whole, out = lesson(told(), ROWS), np.arange(0, 30, 3)
+        less = whole.without_items(out)
+        for users, left in ((whole.taught.users, less.taught.users), (whole.judges, less.judges)):
+            for user, same in zip(users, left, strict=True):
+                assert same.likes == tuple(row for row in user.likes if row % 3)
+        assert not less.taught.counts[out].any()
+        assert less.hash not in (whole.hash, whole.without_items(out[1:]).hash)
+        assert less.teaches
+
+    def test_where_nobody_is_left_with_two_likes_nothing_teaches(self):
+        whole = lesson(told(), ROWS)
+        assert whole.teaches
+        assert not whole.without_items(np.arange(29)).teaches
+        likes = {row for user in whole.choosing for row in user.likes}
+        assert not whole.without_items(np.array(sorted(likes))).teaches
+
     def test_those_who_judge_are_never_learned_from(self):
         found = lesson(told(), ROWS)
         judges = {user.id for user in found.judges}
