@@ -21,8 +21,9 @@ DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
         "about": 0.03,
         "context": 0.2,
         "disliked": 0.3,
-        "unwanted": 1.0,
+        "unwanted": 3.0,
         "lexical": 0.6,
+        "keywords": 2.5,
         "language": 0.1,
         "listwise": 0.0,
         "borrowed": 0.5,
@@ -32,7 +33,20 @@ DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
     }
 )
 """Weights for any catalogue, in standard deviations of the candidates; appeal's is earned, see ``scoring.appeal``, and
-that of what follows what is the adapter's own, see ``refining.balance``."""
+that of what follows what is the adapter's own, see ``refining.balance``. What goes by the request itself (text,
+keywords, facets, unwanted) weighs in units of how far all the others together tell candidates apart, so that what is
+asked for holds whatever else is known."""
+
+LEAST = 0.1
+"""The unit of these where the others tell little."""
+
+REACH = 4.0
+"""The best by the others is so many units ahead at most: what far more people like, or what shares rare words with a
+like, stands many deviations out."""
+
+STEEP, ENOUGH, LIKE_THE_BEST = 4.5, 5 / 3, 0.4
+"""An item has what is asked for with the chance ``1 / (1 + exp(-STEEP (z - e)))``, ``z`` being how far its values meet
+that in standard deviations, and ``e`` :data:`ENOUGH`, or this share of the best one's where that is more."""
 
 
 SOFT = 3.0
@@ -73,6 +87,23 @@ def soft(deviations: NDArray[np.float64]) -> NDArray[np.float64]:
     far = np.flatnonzero(np.abs(deviations) > SOFT)
     deviations[far] = np.sign(deviations[far]) * (SOFT + np.log1p(np.abs(deviations[far]) - SOFT))
     return deviations
+
+
+def meeting(deviations: NDArray[np.float64], counts: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Return the logarithm of the chance that items have what is asked for, less its mean. Shape: ``(candidates,)``.
+
+    What has most of it is hardly ahead of what has enough: between these, what the person likes decides.
+
+    Args:
+        deviations: How far their values meet it, standardised. Shape: ``(candidates,)``.
+        counts: For how many candidates each stands; one if None. Shape: ``(candidates,)``.
+
+    >>> meeting(np.array([-1.0, 1.0, 3.0])).round(1).tolist()
+    [-7.0, 2.0, 5.0]
+    """
+    enough = max(ENOUGH, LIKE_THE_BEST * float(deviations.max(initial=0.0)))
+    found: NDArray[np.float64] = -np.logaddexp(0.0, STEEP * (enough - deviations))
+    return found - moments(found, counts)[0] if len(found) else found
 
 
 def moments(scores: NDArray[np.float64], counts: NDArray[np.float64] | None = None) -> tuple[float, float]:

@@ -20,7 +20,8 @@ from coldstart.learning.meanings import DISLIKE, IGNORE, SHOWN, Meanings
 from coldstart.negation import parted, undecided
 from coldstart.prompting import Library
 from coldstart.scoring import Query
-from coldstart.wording import LONGEST_MEMBER, READ, READ_MEMBER, plain, shorten, tidy_title
+from coldstart.scoring.blank import BLANK
+from coldstart.wording import EXAMPLE, LONGEST_MEMBER, READ, READ_MEMBER, plain, shorten, tidy_title
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,11 +35,6 @@ HISTORY_WEIGHT = 0.5
 
 _DATED = re.compile(r"(?P<title>.+\S)\s*\((?P<year>[12]\d{3})\)")
 
-_EXAMPLE = re.compile(
-    r"(?:(?<!\bi\s)(?<!\bi['’]d\s)(?<!\bwould\s)(?<!\bwe\s)(?<!\byou\s)\blike|\bsimilar\s+to|\bin\s+the\s+(?:style|vein)\s+of"
-    r"|\breminiscent\s+of|\balong\s+the\s+lines\s+of|\breminds\s+(?:me\s+)?of)\s+",
-    re.IGNORECASE,
-)
 _LONGEST_TITLE = 12  # words
 _APART = re.compile(r"[\s.!?]*(?:$|[,;:.!?)]|\s(?:and|or|but|for|with|only|please|that|which)\b)")
 
@@ -72,6 +68,8 @@ class Reader:
         self._cosines: dict[str, NDArray[np.float32]] = {}
         self._said_before: OrderedDict[Hashable, str] = OrderedDict()
         self._texts: OrderedDict[str, NDArray[np.float32]] = OrderedDict() if previous is None else previous._texts
+        if previous is not None and "_blank" in previous.__dict__:
+            self.__dict__["_blank"] = previous._blank
 
     @undivided()
     def prepare(self, requests: Sequence[tuple[Profile, Context | None]]) -> None:
@@ -89,6 +87,8 @@ class Reader:
                 wanted += self._stated(profile.likes, "likes")[1]
                 wanted += self._stated(profile.dislikes, "dislikes")[1]
         self.vectors_of([*views, *wanted])
+        if wanted or any(profile.text for profile, _ in requests):
+            _ = self._blank
         views = list(dict.fromkeys(views))[:_VIEWS_READ]
         self._cosines.clear()
         if views and not self._index.is_large:  # one product for all reads the items' vectors once
@@ -145,12 +145,18 @@ class Reader:
             texts=texts,
             vectors=vectors,
             said=said,
+            blank=self._blank if "text" in texts or phrases else np.empty((0, 0), np.float32),
             cosines={text: self._cosines.pop(text) for text in texts.values() if text in self._cosines},
             description=self._description(profile, context) if describe else "",
             attributes=profile.attributes,
             past=len(past),
         )
         return query, (*notes, *more)
+
+    @cached_property
+    def _blank(self) -> NDArray[np.float32]:
+        """The unit vectors of :data:`coldstart.scoring.blank.BLANK`. Shape: ``(texts, dimension)``."""
+        return self._encode(list(BLANK))
 
     def _past(self, profile: Profile, meanings: Meanings) -> tuple[NDArray[np.int64], list[int]]:
         """Return the rows of past items that were taken up, and of those whose last event says they were disliked."""
@@ -248,7 +254,7 @@ class Reader:
         names no item. A text that is nothing but a title isn't an example: it looks for the item.
         """
         found: list[int] = []
-        for cue in _EXAMPLE.finditer(text[:READ]):
+        for cue in EXAMPLE.finditer(text[:READ]):
             rest = text[cue.end() : cue.end() + READ_MEMBER]
             ends = [match.end() for match in re.finditer(r"\S+", rest)][:_LONGEST_TITLE]
             marks = sorted({*ends, *(end - 1 for end in ends)}, reverse=True)

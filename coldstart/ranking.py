@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from types import MappingProxyType
@@ -15,15 +16,27 @@ from coldstart import shortlist
 from coldstart.blas import undivided
 from coldstart.entities import Part, Recommendation
 from coldstart.errors import ProfileError
-from coldstart.fusion import DEFAULT_WEIGHTS, moments, settled, standardise, top, weighted_sum
+from coldstart.fusion import (
+    DEFAULT_WEIGHTS,
+    LEAST,
+    REACH,
+    meeting,
+    moments,
+    settled,
+    soft,
+    standardise,
+    top,
+    weighted_sum,
+)
 from coldstart.index import FIXED, Index
 from coldstart.learning.neighbours import Linear
 from coldstart.learning.platform import Platform
 from coldstart.scoring import VIEWS, Query, Scorer, collaborative
 from coldstart.scoring.appeal import Appeal, earned_weight
+from coldstart.scoring.asking import Asked, Asking
 from coldstart.scoring.facets import Faceted, Unwanted
 from coldstart.scoring.following import NEAR, Following, Follows
-from coldstart.scoring.lexical import Lexical
+from coldstart.scoring.lexical import Keywords, Lexical, Words
 from coldstart.scoring.relevance import Disliked, Liked, Said, Taste
 from coldstart.wording import tidy_title
 
@@ -36,8 +49,6 @@ if TYPE_CHECKING:
     Parted = tuple[NDArray[np.float64], Mapping[str, NDArray[np.float64]]]
     """Scores, and the part that some scorers have in them, by name. Shape of each: ``(rows,)``."""
 
-    Among = tuple[NDArray[np.int64], ...]
-    """Rows of the catalogue, in parts."""
 
 FEW = 5.0
 """With how many liked things closeness to them counts half: one favourite tells less of a taste than ten."""
@@ -49,8 +60,16 @@ MET = 20
 """Fewer items than this, and less than half, that an adapter learned of don't tell on which scale the others stand: all
 are ranked as if it had learned of none."""
 
-BESIDE_FACETS = 0.35
-"""What of their weight a text as a whole and shared words keep where facets tell what the text asks for."""
+OTHERWISE = MappingProxyType({"text": 0.6, "keywords": 0.08})
+"""What of its weight a text as a whole has, and what its words have, where it doesn't name an item, which it has all
+for."""
+
+NOTHING = 0.01
+"""What of its weight a text as a whole has where it asks for nothing; its words have none."""
+
+TIES, BESIDE_VALUES = 0.3, MappingProxyType({"text": 0.35, "keywords": 0.08})
+"""What of its weight, in standard deviations of all, more of the values asked for counts beside enough of them, and
+what of that a text as a whole and its words count beside values."""
 
 _LEARNED = ("collaborative", "demographic", *collaborative.BESIDES)
 _WORDS = ("liked", "taste", "following", "lexical", "disliked")
@@ -117,8 +136,10 @@ class Ranker:
         self.given, self.follows = dict(weights), follows
         self.weights = _checked(index, self.given)
         self._index = index
-        self._lexical: Lexical = Lexical(index.documents, None if previous is None else previous._lexical)
+        self._words: Words = Words(index.documents, None if previous is None else previous._words)
+        self._lexical, self._keywords = Lexical(self._words), Keywords(self._words)
         self._facets = Faceted(index)
+        self._asking = Asking(index, self._facets, self._keywords, self.sample)
         self._following = None if follows is None or follows.matrix is None else Following(index, follows)
         self._by_words: tuple[Scorer, ...] = (
             Liked(index),
@@ -128,6 +149,7 @@ class Ranker:
             self._facets,
             Unwanted(self._facets),
             self._lexical,
+            self._keywords,
             *([self._following] if self._following else []),
         )
         self._sampled: NDArray[np.int64] | None = None
@@ -141,6 +163,13 @@ class Ranker:
         self._ties: NDArray[np.uint64] = (
             ties if previous is None or not same else np.concatenate([previous._ties[:same], ties])
         )
+
+    def without(self, names: Iterable[str]) -> Ranker:
+        """Return the same ranker with no weight on some scorers; what it worked out is shared."""
+        made = copy(self)
+        made.given = {**self.given, **dict.fromkeys(names, 0.0)}
+        made.weights = _checked(self._index, made.given)
+        return made
 
     @cached_property
     def appeal(self) -> Appeal | None:
@@ -162,7 +191,7 @@ class Ranker:
             rows: Any rows of the catalogue. Shape: ``(rows,)``.
             platform: What was learned from interactions; None before any.
         """
-        weights = self._weights_for(query, (rows,), platform)
+        weights = self._weights_for(query, platform, ranked=len(rows))
         learned, scorers = self._scorers(platform, weights)
         raw = {scorer.name: scorer.score(query, rows) for scorer in scorers}
         return self._fused(query, rows, raw, weights, learned, None)
@@ -192,7 +221,7 @@ class Ranker:
         if not self._index.is_large or count <= shortlist.FEW:
             return self.score(query, np.flatnonzero(allowed), platform)
         sample = self._reference(allowed)
-        weights = self._weights_for(query, (sample,), platform, ranked=count)
+        weights = self._weights_for(query, platform, ranked=count)
         learned, scorers = self._scorers(platform, weights)
         usual = {scorer.name: scorer.score(query, sample) for scorer in scorers}
         told = {name: scores[np.isfinite(scores)] for name, scores in usual.items()}
@@ -204,7 +233,7 @@ class Ranker:
             self._finders(query, learned, scorers, allowed),
             self._following,
             query,
-            weights=weights,
+            weights=self._weighed(query, usual, weights, None)[1],
             scales=scales,
             allowed=allowed,
             worth=max(4 * wanted, shortlist.WORTH if learned is None else shortlist.WORTH_OBSERVED),
@@ -216,7 +245,6 @@ class Ranker:
         gathered = np.ones(len(rows))
         only = ~np.isin(sample, found, assume_unique=True)
         gathered[: len(sample)][only] = (count - len(found)) / max(int(only.sum()), 1)
-        weights = self._weights_for(query, (sample, new), platform, ranked=count)
         return self._fused(query, rows, raw, weights, learned, gathered)
 
     def _finders(
@@ -229,8 +257,11 @@ class Ranker:
         """Return what finds rows beside vectors."""
         found = [
             shortlist.Finder(one.name, partial(one.sharing, query), partial(one.score, query))
-            for one in (self._lexical, self._facets)
+            for one in (self._lexical, self._keywords)
         ]
+        bend = (lambda deviations: meeting(soft(deviations))) if "text" in query.texts else soft
+        facets = self._facets
+        found.append(shortlist.Finder(facets.name, partial(facets.sharing, query), partial(facets.score, query), bend))
         found += [
             shortlist.Finder(one.name, shortlist.nothing, partial(one.score, query))
             for one in scorers
@@ -315,16 +346,48 @@ class Ranker:
         counts: NDArray[np.float64] | None,
     ) -> Scores:
         """Weigh raw scores; ``counts`` says for how many candidates each row stands."""
-        there = {name: scores for name, scores in raw.items() if np.isfinite(scores).any()}
-        parts = {name: (scores, standardise(scores, counts)) for name, scores in there.items()}
-        if "demographic" in parts:
-            parts["demographic"] = (raw["demographic"], _scaled(raw["demographic"], raw["collaborative"], counts))
+        parts, weights = self._weighed(query, raw, weights, counts)
         fused = weighted_sum({name: scores for name, (_, scores) in parts.items()}, weights, len(rows))
         found = Scores(rows, parts, fused, weights)
         if learned is None or learned.name not in parts or not weights[learned.name]:
             return self._with_unmet(query, found, counts) if learned is None else found
         everyone_saw = bool((learned.platform.known[rows] == 1.0).all())
         return found if everyone_saw else self._with_arrivals(learned, query, found, counts)
+
+    def _weighed(
+        self,
+        query: Query,
+        raw: Mapping[str, NDArray[np.float64]],
+        weights: Mapping[str, float],
+        counts: NDArray[np.float64] | None,
+    ) -> tuple[dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]], dict[str, float]]:
+        """Return the parts of scorers that don't abstain on all, and weights on which what is asked for holds.
+
+        It counts in units of how far all the rest tells candidates apart.
+        """
+        there = {name: scores for name, scores in raw.items() if np.isfinite(scores).any()}
+        parts = {name: (scores, standardise(scores, counts)) for name, scores in there.items()}
+        if "demographic" in parts:
+            parts["demographic"] = (raw["demographic"], _scaled(raw["demographic"], raw["collaborative"], counts))
+        asked = [name for name in _requested(query) if name in parts]
+        if not asked:
+            return parts, dict(weights)
+        rest = {name: scores for name, (_, scores) in parts.items() if name not in asked}
+        count = len(parts[asked[0]][0])
+        known = weighted_sum(rest, weights, count)
+        mean, spread = moments(known, counts)
+        unit = max(LEAST, spread, float(known.max() - mean) / REACH)
+        held = {**weights, **{name: unit * weights[name] for name in asked}}
+        if "text" in query.texts and "facets" in parts:
+            scores, met = parts["facets"]
+            parts["facets"] = (scores, meeting(met, counts) + TIES / unit * met)
+            for name, share in BESIDE_VALUES.items():
+                held[name] += TIES * share * self.weights[name] * self._asked(query).values
+        return parts, held
+
+    def _asked(self, query: Query) -> Asked:
+        """Return what the query's text asks for."""
+        return self._asking.of(query, faceted=self.weights["facets"] > 0)
 
     @cached_property
     def _met(self) -> NDArray[np.bool_]:
@@ -340,7 +403,8 @@ class Ranker:
         name = "following"
         if name not in found.parts or (known := self._met[found.rows]).all():
             return found
-        plain = self._weights_for(query, (found.rows,), None, met=False)
+        usual = self._weights_for(query, None, ranked=len(found.rows), met=False)
+        plain = {**found.weights, **{part: usual[part] for part in (*NEAR, "lexical", name)}}
         weight = found.weights[name] or plain[name]
         if not weight:
             return found
@@ -371,7 +435,7 @@ class Ranker:
             platform: What was learned from interactions with others; None before any.
         """
         scores = self.score(query, rows, platform)
-        weights = self._weights_for(query, (rows,), platform, ranked=len(self._ties), met=False)
+        weights = self._weights_for(query, platform, ranked=len(self._ties), met=False)
         names = (*NEAR, "lexical", "following")
         given = {name: weights[name] * scores.parts[name][1] for name in names if name in scores.parts}
         return scores.fused, given
@@ -394,7 +458,7 @@ class Ranker:
         seen = said + weighted_sum(by_counts, weights, len(rows))
         # How words count beside counts says nothing of items without any: there they count as in long lists, and as the
         # adapter says of items that it never learned of.
-        usual = self._weights_for(query, (rows,), learned.platform, ranked=len(self._ties), met=False)
+        usual = self._weights_for(query, learned.platform, ranked=len(self._ties), met=False)
         unseen = weighted_sum(by_words, {**weights, **{name: usual[name] for name in _WORDS}}, len(rows))
         zero_shot = unseen + weighted_sum(guessed, weights, len(rows))
         known = learned.platform.known[rows]
@@ -411,22 +475,20 @@ class Ranker:
     def _weights_for(
         self,
         query: Query,
-        among: Among,
         platform: Platform | None,
         *,
-        ranked: int | None = None,
+        ranked: int,
         met: bool = True,
     ) -> dict[str, float]:
         """Return the weights, with what the platform's own people say of them; what the caller gave holds.
 
         Args:
             query: What is asked.
-            among: What is scored.
             platform: What was learned from interactions; None before any.
-            ranked: How many items are ordered, if it isn't those.
+            ranked: How many items are ordered.
             met: Whether they are items that the adapter learned of.
         """
-        weights = self._usual(query, among, platform, met=met)
+        weights = self._usual(query, platform, met=met)
         likes = len(query.liked) + len(query.liked_phrases)
         if platform is None or not likes:
             return weights
@@ -434,63 +496,58 @@ class Ranker:
         for name in collaborative.BESIDES:
             if name not in self.given:
                 weights[name] = chosen[name] * weights["collaborative"]
-        length = sum(map(len, among)) if ranked is None else ranked
-        times = platform.weighing.times(likes, ranked=length, items=len(self._ties))
+        times = platform.weighing.times(likes, ranked=ranked, items=len(self._ties))
         for name in _WORDS:
             if name not in self.given:
                 weights[name] *= times * chosen["words"]
         return weights
 
-    def _usual(self, query: Query, among: Among, platform: Platform | None, *, met: bool = True) -> dict[str, float]:
-        """Return the shipped weights, with what the user says and likes sharing one unit between them.
+    def _usual(self, query: Query, platform: Platform | None, *, met: bool = True) -> dict[str, float]:
+        """Return the shipped weights, by what the user's text asks for and by how much is known of what they like.
 
-        Closeness to few liked things weighs less, unless the user says something in words as well; words shared
-        with them never less than :data:`WORDS_AT_LEAST`. What people like who say the same of themselves counts
-        less with each like of the person's own, which tells more.
+        Closeness to few liked things weighs less; words shared with them never less than :data:`WORDS_AT_LEAST`. What
+        people like who say the same of themselves counts less with each like of the person's own, which tells more.
         """
         weights = dict(self.weights)
-        likes, text = len(query.liked) + len(query.liked_phrases), "text" in query.texts
-        faceted = len(self._index.facets) > 0 and weights["facets"] > 0 and (text or bool(query.liked_phrases))
-        there = {"liked": likes > 0, "taste": likes > 0, "text": text, "facets": faceted}
-        present = [name for name in there if there[name]]
-        if text and faceted:
-            values = self._facets.share(query, *among)
-            kept = 1.0 - (1.0 - BESIDE_FACETS) * values
-            weights["facets"] *= values
-            weights["text"] *= kept
-            weights["lexical"] *= 1.0 if likes else kept
-        share = sum(weights[name] for name in present)
-        for name in present:
-            weights[name] /= max(1.0, share)
-        if likes and not text:
+        likes = len(query.liked) + len(query.liked_phrases)
+        if "text" in query.texts:
+            asked = self._asked(query)
+            weights["facets"] *= asked.values
+            for name, share in OTHERWISE.items():
+                weights[name] *= (
+                    asked.naming + share * asked.other + (NOTHING if name == "text" else 0.0) * asked.nothing
+                )
+        elif query.liked_phrases:
+            weights["facets"] *= max(self._facets.clearly(query, phrase) for phrase in query.liked_phrases)
+        if query.disliked_phrases:
+            weights["unwanted"] *= max(self._facets.clearly(query, phrase) for phrase in query.disliked_phrases)
+        if likes:
             told = likes / (likes + FEW)
-            for name in ("liked", "taste", "disliked"):
+            faceted = len(self._index.facets) > 0 and query.liked_phrases and "text" not in query.texts
+            present = [*NEAR, *(["facets"] if faceted else [])]
+            unit = max(1.0, sum(weights[name] for name in present))
+            for name in present:
+                weights[name] /= unit
+            for name in (*NEAR, "disliked"):
                 weights[name] *= told
             weights["lexical"] *= max(told, WORDS_AT_LEAST)
         if platform is not None and "collaborative" not in self.given:
             seen, items = int(platform.likes.table.nnz), len(self._index.catalogue)
-            weights["collaborative"] = collaborative.weight(seen, items, appeal=weights["appeal"], text=text)
+            weights["collaborative"] = collaborative.weight(seen, items, appeal=weights["appeal"])
             weights["borrowed"] *= seen / (seen + items)
         if "demographic" not in self.given:
             weights["demographic"] = weights["collaborative"] / (1.0 + likes)
         if self.follows is not None and likes:
-            self._balance(weights, likes / (likes + FEW), text=text, observed=platform is not None, met=met)
+            self._balance(weights, likes / (likes + FEW), observed=platform is not None, met=met)
         return weights
 
-    def _balance(self, weights: dict[str, float], told: float, *, text: bool, observed: bool, met: bool) -> None:
-        """Let what an adapter learned of likes count as it says, and the rest beside it.
-
-        Where the request has words as well, it takes from closeness to likes what this gives up, and no more.
-        """
+    def _balance(self, weights: dict[str, float], told: float, *, observed: bool, met: bool) -> None:
+        """Let what an adapter learned of likes count as it says, and the rest beside it."""
         balance = self.follows.balance if self.follows is not None else None
         if balance is None:
             return
         following, shares = balance.at(told, weights["collaborative"] if observed else 0.0, met=met)
-        if text:
-            following = sum(weights[name] for name in NEAR) * (1.0 - min(shares.near, 1.0))
-        kept = {name: min(shares.near, 1.0) if text else shares.near for name in NEAR}
-        kept["lexical"] = 1.0 if text else shares.lexical
-        for name, share in kept.items():
+        for name, share in {**dict.fromkeys(NEAR, shares.near), "lexical": shares.lexical}.items():
             if name not in self.given:
                 weights[name] *= share
         if "following" not in self.given:
@@ -526,10 +583,9 @@ class Ranker:
             collaborative.Beside("neighbours", learned).score(query, rows),
             *(model.score(query.liked, without=without)[rows] for model in models),
         ]
-        found, start = [], 0
+        weights, found, start = self._usual(query, platform), [], 0
         for some in lists:
             there = slice(start, start := start + len(some))
-            weights = self._usual(query, (some,), platform)
             said = {name: standardise(scores[there]) for name, scores in words.items()}
             base, *besides = (weights["collaborative"] * standardise(scores[there]) for scores in told)
             found.append((base, weighted_sum(said, weights, len(some)), *besides))
@@ -537,7 +593,7 @@ class Ranker:
 
     def warm(self, platform: Platform | None) -> None:
         """Work out what the first request would have to."""
-        self._lexical.warm()
+        self._words.warm()
         self._facets.warm()
         if self._following is not None:
             self._following.warm()
@@ -577,6 +633,15 @@ class Ranker:
             title, score = tidy_title(item.title), float(best.fused[place])
             ranked.append(Recommendation(item.id, title, score, place + 1, MappingProxyType(parts), item))
         return tuple(ranked)
+
+
+def _requested(query: Query) -> Iterator[str]:
+    """Yield the scorers that go by the request itself: what is said now, not what the person or anyone likes."""
+    yield from ("text", "keywords", "unwanted")
+    if "text" in query.texts:
+        yield "facets"  # else those of liked phrases
+    if not len(query.disliked):
+        yield "disliked"  # phrases alone
 
 
 def _scaled(

@@ -96,11 +96,13 @@ class Finder:
         name: The scorer whose scores these are.
         best: Rows that score best with it alone, at most some thousands of any, and their scores.
         score: What it gives to rows; NaN where it abstains.
+        bend: From scores in standard deviations to what counts.
     """
 
     name: str
     best: Callable[[], Scored]
     score: Callable[[Rows], Floats]
+    bend: Callable[[Floats], Floats] = soft
 
 
 def nothing() -> Scored:
@@ -161,7 +163,7 @@ def gathered(
     for finder in finders:
         mean, spread = scales[finder.name]
         scores = finder.score(rows)
-        total += weights[finder.name] * soft((np.where(np.isfinite(scores), scores, mean) - mean) / spread)
+        total += weights[finder.name] * finder.bend((np.where(np.isfinite(scores), scores, mean) - mean) / spread)
     return np.sort(_best(rows, total, worth))
 
 

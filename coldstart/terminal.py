@@ -29,6 +29,7 @@ LABELS: Mapping[str, str] = {
     "facets": "traits",
     "unwanted": "unwanted traits",
     "lexical": "shared words",
+    "keywords": "words asked for",
     "appeal": "appeal",
     "collaborative": "others' likes",
     "neighbours": "liked by the same people",

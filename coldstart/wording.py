@@ -16,6 +16,13 @@ READ = 2 * LONGEST
 READ_MEMBER = 2 * LONGEST_MEMBER
 """Characters that are ever looked at: more than are shown, so that a cut is noticed."""
 
+EXAMPLE = re.compile(
+    r"(?:(?<!\bi\s)(?<!\bi['’]d\s)(?<!\bwould\s)(?<!\bwe\s)(?<!\byou\s)\blike|\bsimilar\s+to|\bin\s+the\s+(?:style|vein)\s+of"
+    r"|\breminiscent\s+of|\balong\s+the\s+lines\s+of|\breminds\s+(?:me\s+)?of)\s+",
+    re.IGNORECASE,
+)
+"""What introduces an example of what is wanted: "something like ..."."""
+
 _INVISIBLE = re.compile("[\xad\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]+")
 _BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _AMPERSANDS = re.compile(r"&(?:(?:amp|AMP|#0{0,9}38|#[xX]0{0,9}26);)+")

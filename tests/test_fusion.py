@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from coldstart.fusion import SOFT, settled, standardise, top, weighted_sum
+from coldstart.fusion import SOFT, meeting, settled, standardise, top, weighted_sum
 
 scores = st.lists(st.floats(-1e3, 1e3) | st.just(np.nan), max_size=30).map(np.array)
 coarse = st.lists(st.sampled_from([-1.5, -0.0, 0.0, 0.5, 2.0]), max_size=30).map(lambda s: np.array(s, float))
@@ -184,3 +184,23 @@ def test_the_top_does_not_depend_on_the_order_of_rows(values, k, random):
     ties = np.array(random.sample(range(10**6), len(values)), np.uint64)
     order = np.array(random.sample(range(len(values)), len(values)), np.int64)
     assert ties[order][top(values[order], ties[order], k)].tolist() == ties[top(values, ties, k)].tolist()
+
+
+@laws
+@given(st.lists(st.floats(-5, 12), min_size=1, max_size=40).map(np.array))
+def test_meeting_keeps_the_order_and_is_centred(deviations):
+    found = meeting(deviations)
+    assert np.isfinite(found).all()
+    assert found.mean() == pytest.approx(0.0, abs=1e-9)
+    order = np.argsort(deviations, kind="stable")
+    assert (np.diff(found[order]) >= -1e-9).all()
+
+
+def test_more_than_enough_of_what_is_asked_for_counts_hardly_more():
+    found = meeting(np.array([-1.0, 0.0, 2.5, 3.5]))
+    assert found[3] - found[2] < 0.1 < 4.0 < found[2] - found[1]
+
+
+def test_enough_is_a_share_of_what_the_best_has():
+    common, rare = meeting(np.array([-0.2, 2.0, 2.1])), meeting(np.array([-0.2, 2.0, 8.0]))
+    assert common[2] - common[1] < 0.2 < 4.0 < rare[2] - rare[1]

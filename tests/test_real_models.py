@@ -55,6 +55,37 @@ def test_champagne_and_bubbles_sparkle(wines):
     assert sorts(found).count("Sparkling") >= 4
 
 
+@pytest.mark.parametrize("observed", [False, True])
+def test_what_is_asked_for_holds_beside_likes_of_another_kind(wines, observed):
+    """Someone who likes reds, among people who all like reds, asks for a white wine."""
+    reds = [item.id for item in wines.catalogue.items if item.attributes["type"] == "Red"]
+    asked = wines.unlearned()
+    if observed:
+        asked.observe(cs.Interaction(f"u{n % 30}", reds[n % len(reds)], value=5.0) for n in range(400))
+    for likes in (reds[:1], reds[:2], reds[:8]):
+        found = asked.recommend(cs.Profile(text="white wine for seafood", likes=likes), k=5)
+        assert sorts(found).count("White") >= 4
+        assert "White" not in sorts(asked.recommend(cs.Profile(likes=likes), k=5))
+
+
+def test_most_texts_that_say_nothing_cost_nothing(wines):
+    """Not all: "just signed up" comes close to appetizers."""
+    reds = [item.id for item in wines.catalogue.items if item.attributes["type"] == "Red"][:3]
+    silent = {one.id for one in wines.recommend(cs.Profile(likes=reds), k=10)}
+    texts = ["what would you suggest to me?", "I have just signed up", "hi there", "show me something", "let's see",
+             "my colleague sent me", "I like surprises", "what is this?"]  # fmt: skip
+    found = [{one.id for one in wines.recommend(cs.Profile(likes=reds, text=text), k=10)} for text in texts]
+    assert sum(len(one & silent) >= 9 for one in found) >= 6
+
+
+def test_a_dislike_of_nothing_that_items_have_moves_little(wines):
+    text = "bold reds for a steak dinner"
+    plain = [one.id for one in wines.recommend(cs.Profile(text=text), k=10)]
+    found = [one.id for one in wines.recommend(cs.Profile(text=f"{text}, nothing expensive"), k=10)]
+    assert len({*found} & {*plain}) >= 5
+    assert sorts(wines.recommend(cs.Profile(text=f"{text}, nothing expensive"), k=5)).count("Red") >= 4
+
+
 def test_a_reread_list_still_adds_up(wines):
     found = wines.recommend(cs.Profile(text="bold reds for a steak dinner"), k=5, language=8)
     for each in found:

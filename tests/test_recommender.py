@@ -11,6 +11,7 @@ import pytest
 from coldstart.catalogue import Catalogue
 from coldstart.entities import Context, Interaction, Item, Profile
 from coldstart.errors import ProfileError, UnknownItem
+from coldstart.fusion import LEAST
 from coldstart.recommender import Recommender, Suitability
 
 SMOKY = Profile(
@@ -480,3 +481,25 @@ def test_who_leaves_the_choice_gets_the_list_of_someone_who_said_nothing(recomme
     found, nobody = recommender.recommend(Profile(text="not sure, surprise me")), recommender.recommend()
     assert [one.id for one in found] == [one.id for one in nobody]
     assert "leaves the choice" in found.notes[0]
+
+
+def test_what_is_asked_for_weighs_as_much_as_all_the_rest_tells_apart(recommender):
+    """However much appeal tells items apart, what a request says holds beside it."""
+    profile = Profile(text="smoky and malty")
+    asked = {}
+    for appeal in (0.0, 1.0, 10.0):
+        found = recommender.reweighted({"appeal": appeal}).recommend(profile, k=30)
+        asked[appeal] = found[0].parts["text"].weight
+        rest = [sum(p.contribution for name, p in one.parts.items() if name in ("appeal", "language")) for one in found]
+        assert found[0].parts["text"].weight == pytest.approx(asked[0.0] * max(1.0, np.std(rest) / LEAST), rel=0.3)
+    assert asked[0.0] < asked[1.0] < asked[10.0]
+
+
+def test_a_ranker_without_scorers_ranks_as_one_with_no_weight_on_them(recommender):
+    profile = Profile(text="smoky and malty", likes=["t03", "t04"], dislikes=["hay"])
+    query, rows = recommender.query(profile), recommender.ranker.rows
+    for names in (["text"], ["appeal"], ["liked", "taste", "lexical"], []):
+        left = recommender.ranker.without(names).score(query, rows, None)
+        plain = recommender.reweighted(dict.fromkeys(names, 0.0)).weighed(profile)[1]
+        np.testing.assert_allclose(left.fused, plain.fused)
+    assert recommender.ranker.weights["text"] > 0

@@ -243,7 +243,9 @@ class Reasons:
         key = (cause.kind, cause.cause)
         if key not in self._deleted:
             before, scores = self._before, None
-            if cause.without:
+            if cause.without and self._scored is None:
+                fused = self._ranker.without(cause.without).score(self._query, self._rows, self._platform).fused
+            elif cause.without:
                 left = [part for name, part in before.parts.items() if name not in cause.without]
                 weights = [before.weights.get(name, 0.0) for name in before.parts if name not in cause.without]
                 fused = np.zeros(len(self._rows))

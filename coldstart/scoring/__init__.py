@@ -33,6 +33,8 @@ class Query:
         texts: What the user or the product said, by view.
         vectors: Centred unit vectors of ``texts``, and of the phrases under their own text. Shape: ``(dimension,)``.
         said: The unit vectors of the same texts and phrases, not centred. Shape: ``(dimension,)``.
+        blank: The unit vectors of texts that say nothing, not centred, if there is a text or a phrase. Shape:
+            ``(texts, dimension)``.
         cosines: With every row, of those ``texts`` for which they are known; scorers add what they work out.
             Shape: ``(items,)``.
         description: The whole task description, for the language model.
@@ -50,6 +52,7 @@ class Query:
     texts: Mapping[str, str] = field(default_factory=dict)
     vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     said: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    blank: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
     cosines: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     description: str = ""
     attributes: Mapping[str, Value] = field(default_factory=dict)

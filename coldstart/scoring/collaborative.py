@@ -25,9 +25,6 @@ FIRST = 20.0
 
 _MANY_TIMES = 8  # where there are so many times more items than are asked for, only those are looked at
 
-BESIDE_TEXT = 1.0
-"""The most it weighs beside what the user says in words: who asks for something shouldn't get what everyone likes."""
-
 
 class Collaborative:
     """The logarithm of the chance that the person likes each item (see :mod:`coldstart.learning.companions`).
@@ -157,7 +154,7 @@ class Borrowed:
         return found
 
 
-def weight(likes: int, items: int, *, appeal: float, text: bool) -> float:
+def weight(likes: int, items: int, *, appeal: float) -> float:
     """Return the scorer's weight in the fusion.
 
     The curve was set on new users of MovieLens-100K, X-Wines and Steam with 100, 1,000, 10,000 and all interactions of
@@ -167,8 +164,6 @@ def weight(likes: int, items: int, *, appeal: float, text: bool) -> float:
         likes: How many the platform has seen.
         items: How many items there are, at least one.
         appeal: The appeal prior's weight, which it starts from.
-        text: Whether the user says something in words.
     """
     each = likes / items + LEAST
-    grown = appeal + FULL_WEIGHT * each / (each + HALF) * likes / (likes + FIRST)
-    return min(grown, max(BESIDE_TEXT, appeal)) if text else grown
+    return appeal + FULL_WEIGHT * each / (each + HALF) * likes / (likes + FIRST)

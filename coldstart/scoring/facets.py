@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +11,15 @@ import numpy as np
 
 from coldstart.index import Index
 from coldstart.scoring import Query
-from coldstart.scoring.relevance import cosines
+from coldstart.scoring.blank import SPREAD, Usual, likely
 from coldstart.scoring.sparse import Taken, summed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-STANDS_OUT = 1.5
-"""Standard deviations above all facets' mean closeness from which a facet counts as asked for."""
+CLOSER, STANDS_OUT = 2.0, 0.5
+"""How much closer than blank texts a text has to come to a facet to ask for it, and how much closer to it than to all
+facets on average, in standard deviations of each."""
 
 MEANT = 0.5
 """The share of a field's most by which another of its values must stand out to be disliked as well: "red wine" is close
@@ -25,23 +27,47 @@ to white and rosé, and speaks against neither."""
 
 _HELD = 20_000
 
-NAMED, BLUR = -0.1, 0.05
-"""How much closer the closest facet is to a text than the closest item when it is as likely that the text asks for
-values as that it names an item, and how fast that changes; differences of cosines."""
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Blank:
+    """How close blank texts come to facets.
+
+    Attributes:
+        near: On average. Shape: ``(facets,)``.
+        spread: The standard deviation around that, of all together; > 0.
+        closest: How much closer than the others each comes to some facet.
+    """
+
+    near: NDArray[np.float64]
+    spread: float
+    closest: Usual
+
+    @classmethod
+    def of(cls, near: NDArray[np.float64]) -> _Blank:
+        """Tell what is usual. Shape: ``(texts, facets)``, of two texts at least."""
+        mean, count = near.mean(0), len(near)
+        # The mean of the others: from its own it would seem less far than a text is that had no part in it.
+        left_out = (near - mean) * count / (count - 1)
+        return cls(mean, max(float((near - mean).std()), SPREAD), Usual.of(left_out.max(1)))
 
 
 class Faceted:
     """The facets that stand out in the user's words, summed over those that an item has; >= 0.
 
-    A facet weighs ``max(0, z - STANDS_OUT) ** 2``, with ``z`` its closeness to the words in standard deviations from
-    all facets' mean: "bold reds for a steak dinner" asks for red, full-bodied and beef, and for nothing else. Liked
-    phrases are words as well. Abstains where no facet stands out.
+    A facet weighs ``max(0, b - CLOSER) * max(0, z - STANDS_OUT)``, with ``z`` its closeness to the words in standard
+    deviations from all facets' mean, and ``b`` in those from blank texts' mean for the same facet (:mod:`blank`): "bold
+    reds for a steak dinner" asks for red, full-bodied and beef, and for nothing else. Without a text liked phrases are
+    the words. Abstains where no facet stands out.
+
+    Some facet stands out for any text, also for one that asks for nothing: how far a text counts is told by
+    :meth:`clearly`.
     """
 
     name = "facets"
 
     def __init__(self, index: Index) -> None:
-        self._index, self._facets = index, index.facets
+        self._facets = index.facets
+        self._known: tuple[NDArray[np.float32], _Blank] | None = None
 
     @cached_property
     def _centred(self) -> NDArray[np.float32]:
@@ -60,25 +86,34 @@ class Faceted:
         It is worked out once a request.
         """
         if self not in query.kept:
-            liked = [*query.liked_phrases, *(query.texts[view] for view in ("text",) if view in query.texts)]
-            query.kept[self] = self._mean(self.asked(query.said[text]) for text in liked)
+            words = [query.texts["text"]] if "text" in query.texts else query.liked_phrases
+            query.kept[self] = self._mean(query, words, self.asked)
         found: NDArray[np.float64] = query.kept[self]
         return found
 
     def unwanted(self, query: Query) -> NDArray[np.float64]:
-        """Return how much disliked phrases ask for each facet, >= 0; see :data:`MEANT`. Shape: ``(facets,)``."""
-        if (self, "unwanted") not in query.kept:
-            phrases = query.disliked_phrases
-            query.kept[self, "unwanted"] = self._mean(self._meant(self.asked(query.said[each])) for each in phrases)
-        found: NDArray[np.float64] = query.kept[self, "unwanted"]
-        return found
+        """Return how much disliked phrases ask for each facet, >= 0; see :data:`MEANT`. Shape: ``(facets,)``.
 
-    def _mean(self, told: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
-        found = list(told)
+        What the text asks for isn't unwanted: "scary films, no vampires".
+        """
+        if (self, "unwanted") not in query.kept:
+            found = self._mean(query, query.disliked_phrases, self._meant)
+            asked = self.weights(query) if "text" in query.texts and found.any() else np.zeros(1)
+            found *= 1.0 - asked / max(float(asked.max(initial=0.0)), 1e-9)
+            query.kept[self, "unwanted"] = found
+        result: NDArray[np.float64] = query.kept[self, "unwanted"]
+        return result
+
+    def _mean(
+        self, query: Query, texts: Sequence[str], asked: Callable[[Query, str], NDArray[np.float64]]
+    ) -> NDArray[np.float64]:
+        """Return the mean of what texts ask for, each as far as it clearly asks for anything."""
+        found = [asked(query, text) * self.clearly(query, text) for text in texts]
         return sum(found, np.zeros(len(self._facets))) / max(len(found), 1)
 
-    def _meant(self, asked: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _meant(self, query: Query, text: str) -> NDArray[np.float64]:
         """Return what a text asks for without what only comes near that in the same field; see :data:`MEANT`."""
+        asked = self.asked(query, text)
         most = np.zeros(int(self._field.max(initial=-1)) + 1)
         np.maximum.at(most, self._field, asked)
         return np.where(asked >= MEANT * most[self._field], asked, 0.0)
@@ -88,55 +123,40 @@ class Faceted:
         """Which field each facet is of. Shape: ``(facets,)``."""
         return np.unique([label for label, _ in self._facets.names], return_inverse=True)[1].astype(np.int64)
 
-    def asked(self, vector: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return how much a text asks for each facet, >= 0, given its unit vector. Shape: ``(facets,)``."""
+    def asked(self, query: Query, text: str) -> NDArray[np.float64]:
+        """Return how much one of a query's texts asks for each facet, >= 0. Shape: ``(facets,)``."""
         if not len(self._facets):
             return np.zeros(0)
-        near = np.einsum("ij,j->i", self._centred, vector).astype(np.float64)
+        near = self._near(query.said[text][None])[0]
         spread = near.std()
         if spread <= 1e-6:
             return np.zeros(len(near))
-        asked: NDArray[np.float64] = np.maximum((near - near.mean()) / spread - STANDS_OUT, 0.0) ** 2
-        return asked
-
-    def share(self, query: Query, *parts: NDArray[np.int64]) -> float:
-        """Return how likely the user's text asks for values rather than names one of some rows, 0 to 1.
-
-        "something like Toy Story" is closer to one item than to any facet; "scary movies" is closer to a facet.
-
-        Args:
-            query: What is asked.
-            parts: Rows, those of each part together; asking for the same array again is cheap.
-        """
-        if "text" not in query.texts or not len(self._facets) or not any(map(len, parts)):
-            return 1.0
-        text = query.texts["text"]
-        vector = query.said[text]
-        closest = max(self._closest(query, text, rows) for rows in parts if len(rows))
-        if (self, "closest") not in query.kept:
-            query.kept[self, "closest"] = float(np.einsum("ij,j->i", self._facets.vectors, vector).max())
-        ahead = query.kept[self, "closest"] - closest
-        return float(1.0 / (1.0 + np.exp(-(ahead - NAMED) / BLUR)))
-
-    def _closest(self, query: Query, text: str, rows: NDArray[np.int64]) -> float:
-        """Return the largest cosine of a text with rows; of the rows that were just asked for it is known."""
-        asked, found = query.kept.get((self, "rows"), (None, 0.0))
-        if asked is not rows:
-            found = float(self._plainly(query, text, rows).max())
-            query.kept[self, "rows"] = rows, found
-        return float(found)
-
-    def _plainly(self, query: Query, text: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the cosines of a text with rows, nothing being centred. Shape: ``(rows,)``."""
-        index, vector = self._index, query.said[text]
-        if text in query.cosines or 2 * len(rows) > len(index.vectors):
-            return index.plainly(cosines(index, query, text), vector)[rows]
-        # With ``c`` the unit vector along ``v - m`` and ``|v| = 1``: ``|v - m|^2 + 2 |v - m| c.m + m.m = 1``.
-        both = np.stack([vector, index.mean], 1)
-        along = index.at(rows) @ both
-        lengths = np.sqrt(np.maximum(along[:, 1] ** 2 + 1.0 - index.mean @ index.mean, 0.0)) - along[:, 1]
-        found: NDArray[np.float32] = lengths * along[:, 0] + index.mean @ vector
+        blank, own = self._blank(query.blank), (near - near.mean()) / spread
+        closer = own if blank is None else (near - blank.near) / blank.spread
+        found: NDArray[np.float64] = np.maximum(closer - CLOSER, 0.0) * np.maximum(own - STANDS_OUT, 0.0)
         return found
+
+    def clearly(self, query: Query, text: str) -> float:
+        """Return how likely one of a query's texts asks for a value, 0 to 1; 0 without facets."""
+        if not len(self._facets):
+            return 0.0
+        if (self, text) not in query.kept:
+            near, blank = self._near(query.said[text][None])[0], self._blank(query.blank)
+            query.kept[self, text] = 1.0 if blank is None else likely(float((near - blank.near).max()), blank.closest)
+        return float(query.kept[self, text])
+
+    def _near(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return how close texts' unit vectors come to facets. Shape: ``(texts, facets)``."""
+        found: NDArray[np.float64] = np.einsum("ij,kj->ik", vectors, self._centred).astype(np.float64)
+        return found
+
+    def _blank(self, vectors: NDArray[np.float32]) -> _Blank | None:
+        """Return how close blank texts come, given their unit vectors; None if there are too few."""
+        if len(vectors) < 2:
+            return None
+        if self._known is None or self._known[0] is not vectors:
+            self._known = vectors, _Blank.of(self._near(vectors))
+        return self._known[1]
 
     def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the summed weights of each row's facets."""

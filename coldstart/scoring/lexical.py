@@ -1,10 +1,10 @@
-"""Lexical: words shared with what the user likes and says, weighted by how rare they are in the catalogue."""
+"""Lexical: words shared with what the user likes, and with what they ask for, by how rare they are in the catalogue."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -28,21 +28,18 @@ _POSTINGS = 20_000
 _WORD = re.compile(r"(?u)\b\w+\b")
 
 
-class Lexical:
-    """Words shared with the liked items, liked phrases and the user's own text; abstains without a match.
+class Words:
+    """The words of a catalogue's texts, and how rare each is.
 
-    The square root of the summed TF-IDF cosines, so that one rare word doesn't outweigh everything else. Sublinear
-    term frequency, as in Manning et al., "Introduction to Information Retrieval" (2008), section 6.4; the rest as
-    scikit-learn's ``TfidfVectorizer`` has it.
+    TF-IDF with sublinear term frequency, as in Manning et al., "Introduction to Information Retrieval" (2008), section
+    6.4; the rest as scikit-learn's ``TfidfVectorizer`` has it.
 
     Args:
         documents: The items' texts, by row.
         previous: Of another catalogue. Texts that it counted aren't counted again.
     """
 
-    name = "lexical"
-
-    def __init__(self, documents: Sequence[str], previous: Lexical | None = None) -> None:
+    def __init__(self, documents: Sequence[str], previous: Words | None = None) -> None:
         self._documents = documents
         self._previous = previous if previous is not None and "_counted" in previous.__dict__ else None
 
@@ -94,7 +91,7 @@ class Lexical:
         """The items' vectors of words, a column beside a column."""
         return self._weighed[1].tocsc()
 
-    def _said(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    def said(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the sum of texts as unit vectors of the catalogue's words. Shape: ``(words,)``."""
         columns, rarity = self._counted[0], self._weighed[0]
         total = np.zeros(len(columns))
@@ -105,19 +102,26 @@ class Lexical:
             total[places] += weights / (np.linalg.norm(weights) or 1.0)
         return total
 
+    def rarity(self, words: Iterable[str]) -> float:
+        """Return the summed rarity of words; those that no text has are the rarest."""
+        columns, (rarity, table) = self._counted[0], self._weighed
+        unheard = np.log(1 + table.shape[0]) + 1
+        return float(sum(rarity[columns[word]] if word in columns else unheard for word in words))
+
+    def of(self, rows: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the weighted sum of items' unit vectors of words. Shape: ``(words,)``."""
+        return np.asarray(weights @ self._weighed[1][rows]).ravel()
+
     def warm(self) -> None:
         """Count and weigh the words now, not when the first request comes."""
         if self._counted[0]:
             _ = self._weighed, self._by_word
 
-    def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the root of the summed cosines of each row."""
-        wanted = self._wanted(query)
-        if wanted is None:
-            return np.full(len(rows), np.nan)
+    def shared(self, wanted: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the product of each row's unit vector with how much each word is wanted. Shape: ``(rows,)``."""
         matrix = self._weighed[1]
         if _MANY_TIMES * len(rows) < matrix.shape[0]:
-            few: NDArray[np.float64] = np.sqrt(np.maximum(self._taken(rows) @ wanted, 0.0))
+            few: NDArray[np.float64] = np.maximum(self._taken(rows) @ wanted, 0.0)
             return few
         places, shared = np.flatnonzero(wanted), np.zeros(matrix.shape[0])
         if len(places) <= _FEW_WORDS:
@@ -127,38 +131,83 @@ class Lexical:
                 shared[by_word.indices[held]] += by_word.data[held] * wanted[place]
         else:
             shared += np.asarray(matrix @ wanted).ravel()
-        return np.sqrt(np.maximum(shared, 0.0))[rows]
+        return np.maximum(shared, 0.0)[rows]
 
-    def sharing(self, query: Query) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return rows that share the rarest of the words asked for, once each, and their scores by those words alone.
+    def sharing(self, wanted: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return rows that share the rarest of the words wanted, once each, and the product by those words alone.
 
         Of the words as many count, the rarest first, as :data:`_POSTINGS` occurrences let.
         """
-        wanted = self._wanted(query)
-        if wanted is None:
-            return np.empty(0, np.int64), np.empty(0)
         by_word, places = self._by_word, np.flatnonzero(wanted)
         found = by_word.indptr[places + 1] - by_word.indptr[places]
         order = np.argsort(found, kind="stable")
         rare = places[order[np.cumsum(found[order]) <= _POSTINGS]]
-        rows, shared = summed(by_word, rare, wanted[rare])
+        return summed(by_word, rare, wanted[rare])
+
+    def __bool__(self) -> bool:
+        return bool(self._counted[0])
+
+
+class Lexical:
+    """Words shared with the liked items and liked phrases; abstains without a match.
+
+    The square root of the summed cosines, so that one rare word doesn't outweigh everything else.
+
+    Args:
+        words: The catalogue's.
+    """
+
+    name = "lexical"
+
+    def __init__(self, words: Words) -> None:
+        self._words = words
+
+    def score(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the root of the summed cosines of each row."""
+        wanted = self._wanted(query)
+        return np.full(len(rows), np.nan) if wanted is None else np.sqrt(self._words.shared(wanted, rows))
+
+    def sharing(self, query: Query) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return rows that share the rarest of the words wanted, once each, and their scores by those words alone."""
+        wanted = self._wanted(query)
+        if wanted is None:
+            return np.empty(0, np.int64), np.empty(0)
+        rows, shared = self._words.sharing(wanted)
         return rows, np.sqrt(shared)
 
     def _wanted(self, query: Query) -> NDArray[np.float64] | None:
         """Return how much each word is asked for, worked out once a request; None if none is. Shape: ``(words,)``."""
         if self not in query.kept:
-            query.kept[self] = self._wants(query)
+            wanted = self._wants(query) if self._words else np.zeros(0)
+            query.kept[self] = wanted if wanted.any() else None
         found: NDArray[np.float64] | None = query.kept[self]
         return found
 
-    def _wants(self, query: Query) -> NDArray[np.float64] | None:
-        said = [*query.liked_phrases, *(query.texts[view] for view in ("text",) if view in query.texts)]
-        if not (len(query.liked) or said) or not self._counted[0]:
-            return None
-        wanted = self._said(said)
-        if len(query.liked):
-            wanted += np.asarray(query.liked_weights @ self._weighed[1][query.liked]).ravel()
-        return wanted if wanted.any() else None
+    def _wants(self, query: Query) -> NDArray[np.float64]:
+        wanted = self._words.said(query.liked_phrases)
+        return wanted + self._words.of(query.liked, query.liked_weights) if len(query.liked) else wanted
+
+
+class Keywords(Lexical):
+    """Words shared with what the user asks for; abstains without a match, or without a text."""
+
+    name = "keywords"
+
+    def _wants(self, query: Query) -> NDArray[np.float64]:
+        return self._words.said([query.texts["text"]] if "text" in query.texts else [])
+
+    def rarity(self, words: Iterable[str]) -> float:
+        """Return the summed rarity of words in the catalogue."""
+        return self._words.rarity(words) if self._words else 0.0
+
+
+def words_of(text: str) -> frozenset[str]:
+    """Return a text's words, without case.
+
+    >>> sorted(words_of("The Good, the Bad"))
+    ['bad', 'good', 'the']
+    """
+    return frozenset(_WORD.findall(text.lower()))
 
 
 def _unit(counts: Any, rarity: NDArray[np.float32]) -> Any:

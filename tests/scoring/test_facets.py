@@ -24,6 +24,9 @@ def encode(texts):
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
+BLANK = encode(["x", "y", "z", "q"])
+
+
 def wines(count: int = 24) -> Catalogue:
     return Catalogue(
         [
@@ -107,19 +110,15 @@ class Scored:
     def __init__(self, facets, **said) -> None:
         self.facets, self.vectors = facets, encode(["k"] * facets.table.shape[0])
         self.liked_phrases = self.disliked_phrases = ()
-        self.texts = {}
-        self.said = {}
-        self.kept = {}
-        for name, text in said.items():
+        self.texts, self.said, self.kept = {}, {}, {}
+        self.blank = BLANK
+        for name, texts in said.items():
             if name == "text":
-                self.texts = {"text": text}
+                self.texts = {"text": texts}
             else:
-                setattr(self, name, (text,))
-            self.said[text] = encode([text])[0]
-        self.cosines = {text: self.vectors @ vector for text, vector in self.said.items()}
-
-    def plainly(self, near, _):
-        return near
+                setattr(self, name, texts)
+            words = [texts] if name == "text" else texts
+            self.said.update(zip(words, encode(words), strict=True))
 
     def score(self, scorer=Faceted):
         return scorer(self).score(self, np.arange(self.facets.table.shape[0]))
@@ -137,17 +136,17 @@ def test_items_with_what_is_asked_for_come_first(facets):
 
 def test_liked_phrases_count_as_words(facets):
     red = np.array([item.attributes["type"] == "Red" for item in wines()])
-    found = Scored(facets, liked_phrases="red").score()
+    found = Scored(facets, liked_phrases=("red",)).score()
     assert found[red].min() > found[~red].max()
 
 
 def test_what_disliked_phrases_ask_for_speaks_against_items_that_have_it_and_does_not_change_what_is_asked_for(facets):
     red = np.array([item.attributes["type"] == "Red" for item in wines()])
-    both = Scored(facets, text="cheese", disliked_phrases="red")
+    both = Scored(facets, text="cheese", disliked_phrases=("red",))
     found = both.score(unwanted)
     assert found[red].max() < found[~red].min() <= 0
     np.testing.assert_array_equal(both.score(), Scored(facets, text="cheese").score())
-    assert np.isnan(Scored(facets, disliked_phrases="red").score()).all()
+    assert np.isnan(Scored(facets, disliked_phrases=("red",)).score()).all()
     assert np.isnan(Scored(facets, text="cheese").score(unwanted)).all()
 
 
@@ -161,6 +160,7 @@ def test_a_dislike_speaks_against_what_it_asks_for_most_in_each_field_and_not_ag
     query = Scored(facets)
     query.liked_phrases = query.disliked_phrases = ("red wine",)
     query.said = {"red wine": vector / np.linalg.norm(vector)}
+    query.blank = np.empty((0, len(names)), np.float32)
     liked, disliked = Faceted(query).weights(query), Faceted(query).unwanted(query)
     assert (liked[:3] > 0).all()
     np.testing.assert_allclose(disliked[[0, 2]], liked[[0, 2]])
@@ -177,26 +177,43 @@ def test_it_abstains_without_words_and_without_facets(facets):
     assert np.isnan(Scored(facets).score()).all()
     none = Facets.none(4, 26)
     assert np.isnan(Scored(none, text="red").score()).all()
-    assert np.isnan(Scored(none, disliked_phrases="red").score(unwanted)).all()
+    assert np.isnan(Scored(none, disliked_phrases=("red",)).score(unwanted)).all()
     assert sparse.issparse(none.table)
 
 
 def test_those_that_share_what_is_asked_for_are_found_and_the_rarest_first(facets, monkeypatch):
-    query = Scored(facets, text="red", liked_phrases="cheese")
+    query = Scored(facets, liked_phrases=("red", "cheese"))
     rows, scores = Faceted(query).sharing(query)
     everything = query.score()
     np.testing.assert_array_equal(rows, np.flatnonzero(everything > 0))
     np.testing.assert_allclose(scores, everything[rows], rtol=1e-6)
     monkeypatch.setattr("coldstart.scoring.facets._HELD", 10)
     cheese = [row for row, item in enumerate(wines()) if "Cheese" in item.attributes["pairings"]]
-    assert Faceted(query).sharing(Scored(facets, text="red", liked_phrases="cheese"))[0].tolist() == cheese
+    assert Faceted(query).sharing(Scored(facets, liked_phrases=("red", "cheese")))[0].tolist() == cheese
     assert len(Faceted(query).sharing(Scored(facets))[0]) == 0
 
 
-def test_a_text_that_names_an_item_asks_for_fewer_values_than_one_that_names_a_value(facets):
-    rows = np.arange(24)
-    values, item = Scored(facets, text="red"), Scored(facets, text="kith")
-    assert Faceted(item).share(item, rows) < 0.5 < Faceted(values).share(values, rows)
+def test_a_text_asks_clearly_for_values_as_far_as_it_comes_closer_to_any_than_blank_texts_do(facets):
+    values, nothing = Scored(facets, text="red"), Scored(facets, text="xyz")
+    assert Faceted(values).clearly(values, "red") > 0.9
+    assert Faceted(nothing).clearly(nothing, "xyz") < 0.1
+    assert np.isnan(nothing.score()).all()
+
+
+def test_what_blank_texts_come_as_close_to_is_not_asked_for(facets):
+    """A facet that anything is close to."""
+    query = Scored(facets, text="beef")
+    assert Faceted(query).weights(query).any()
+    query = Scored(facets, text="beef")
+    query.blank = encode(["but", "by", "because"])
+    assert not Faceted(query).weights(query).any()
+
+
+def test_what_is_asked_for_is_not_unwanted(facets):
+    red = np.array([item.attributes["type"] == "Red" for item in wines()])
+    both = Scored(facets, text="red", disliked_phrases=("reds", "white"))
+    found = both.score(unwanted)
+    assert found[red].min() > found[~red].max()
 
 
 def test_facets_are_kept_with_an_index_and_follow_its_items(encoder, tmp_path):

@@ -16,10 +16,10 @@ from coldstart.interactions import Interactions
 from coldstart.learning.platform import Platform
 from coldstart.refining.balance import SHIPPED
 from coldstart.scoring.appeal import Appeal, earned_weight, prior
-from coldstart.scoring.collaborative import BESIDE_TEXT, FULL_WEIGHT, Borrowed, Collaborative, weight
+from coldstart.scoring.collaborative import FULL_WEIGHT, Borrowed, Collaborative, weight
 from coldstart.scoring.following import Following, Follows
 from coldstart.scoring.language import Language
-from coldstart.scoring.lexical import Lexical
+from coldstart.scoring.lexical import Keywords, Lexical, Words
 from coldstart.scoring.naming import Naming
 from coldstart.scoring.relevance import Disliked, Liked, Said, Taste
 
@@ -220,16 +220,30 @@ class TestDisliked(ScorerContract):
 
 
 class TestLexical(ScorerContract):
-    make = staticmethod(lambda world: Lexical(world.index.documents))
-    silent = ((Profile(), NOW), (Profile(attributes={"age": 3}), NOW), (Profile(text="zzz qqq"), NOW))
+    make = staticmethod(lambda world: Lexical(Words(world.index.documents)))
+    silent = ((Profile(), NOW), (Profile(attributes={"age": 3}), NOW), (Profile(text="kettle"), NOW))
 
     def test_items_that_share_words_come_first(self, scorer, world, rows):
+        scores = scorer.score(world.ask(Profile(likes=["old kettle or so"])), rows)
+        assert world.index.catalogue[int(scores.argmax())].title == "Old Kettle"
+
+    def test_documents_without_a_word_silence_it(self, query):
+        assert np.isnan(Lexical(Words(["", "!?", "..."])).score(query, np.arange(3))).all()
+
+
+class TestKeywords(ScorerContract):
+    make = staticmethod(lambda world: Keywords(Words(world.index.documents)))
+    silent = ((Profile(), NOW), (Profile(likes=["t01", "t02"]), NOW), (Profile(text="zzz qqq"), NOW))
+
+    def test_items_that_hold_the_words_come_first(self, scorer, world, rows):
         scores = scorer.score(world.ask(Profile(text="kettle")), rows)
         assert world.index.catalogue[int(scores.argmax())].title == "Old Kettle"
         assert (np.delete(scores, scores.argmax()) == 0).all()
 
-    def test_documents_without_a_word_silence_it(self, query):
-        assert np.isnan(Lexical(["", "!?", "..."]).score(query, np.arange(3))).all()
+    def test_a_word_that_nothing_holds_is_the_rarest(self, scorer):
+        kettle, unheard = scorer.rarity(["kettle"]), scorer.rarity(["zzz"])
+        assert 0 < kettle <= unheard
+        assert scorer.rarity(["kettle", "zzz"]) == pytest.approx(kettle + unheard)
 
 
 class TestAppeal(ScorerContract):
@@ -325,21 +339,16 @@ class TestBorrowed(ScorerContract):
 class TestTheWeightOfLikes:
     """Laws of :func:`coldstart.scoring.collaborative.weight`."""
 
-    @pytest.mark.parametrize("text", [False, True])
     @pytest.mark.parametrize("appeal", [0.0, 0.02, 1.5])
-    def test_it_starts_from_that_of_appeal_and_never_falls_with_likes(self, appeal, text):
+    def test_it_starts_from_that_of_appeal_and_never_falls_with_likes(self, appeal):
         for items in (1, 30, 20_000):
-            weights = [weight(likes, items, appeal=appeal, text=text) for likes in (0, 1, 10, 1000, 10**5, 10**9)]
+            weights = [weight(likes, items, appeal=appeal) for likes in (0, 1, 10, 1000, 10**5, 10**9)]
             assert weights[0] == appeal
             assert weights == sorted(weights)
             assert weights[-1] <= appeal + FULL_WEIGHT
 
-    @pytest.mark.parametrize("appeal", [0.0, 0.02, 1.5])
-    def test_beside_text_it_weighs_no_more_than_what_is_said(self, appeal):
-        assert weight(10**9, 30, appeal=appeal, text=True) <= max(BESIDE_TEXT, appeal)
-
     def test_the_same_likes_on_more_items_weigh_less(self):
-        weights = [weight(1000, items, appeal=0.1, text=False) for items in (10, 100, 1000, 10_000)]
+        weights = [weight(1000, items, appeal=0.1) for items in (10, 100, 1000, 10_000)]
         assert weights == sorted(weights, reverse=True)
         assert weights[0] > weights[-1]
 

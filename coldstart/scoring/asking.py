@@ -1,0 +1,134 @@
+"""Asking: whether what a user says asks for values that items have, names an item, says something else, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from coldstart.index import Index
+from coldstart.scoring import Query
+from coldstart.scoring.blank import Usual, likely, sigmoid
+from coldstart.scoring.facets import Faceted
+from coldstart.scoring.lexical import Keywords, words_of
+from coldstart.scoring.relevance import cosines
+from coldstart.wording import EXAMPLE, tidy_title
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+ALIKE, ALIKE_BLUR = 0.45, 0.05
+"""The share of words that a text and a title have in common, by rarity, at which the text is as likely to name that
+item as not, and how fast that changes."""
+
+CLOSEST = 10
+"""Of how many items the mean closeness counts: that of one alone is often chance."""
+
+SAMPLE = 2000
+"""Among how many items those are."""
+
+_TITLES = 20  # items that share the rarest words with a text, whose titles are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How likely a text does what; the rest of 1 is that it says nothing.
+
+    Attributes:
+        naming: It names an item.
+        values: It asks for values that items have.
+        other: It says something else.
+    """
+
+    naming: float = 0.0
+    values: float = 0.0
+    other: float = 0.0
+
+    @property
+    def nothing(self) -> float:
+        """How likely it says nothing of what is wanted."""
+        return max(0.0, 1.0 - self.naming - self.values - self.other)
+
+
+class Asking:
+    """Reads what requests' texts ask for.
+
+    Args:
+        index: What is asked.
+        faceted: What tells facets asked for.
+        keywords: What tells words shared with a text.
+        sample: Gives that many rows of the catalogue, rising, all if there are fewer; always the same ones.
+    """
+
+    def __init__(
+        self, index: Index, faceted: Faceted, keywords: Keywords, sample: Callable[[int], NDArray[np.int64]]
+    ) -> None:
+        self._index, self._faceted, self._keywords, self._sample = index, faceted, keywords, sample
+        self._usual: tuple[NDArray[np.float32], Usual] | None = None
+
+    def of(self, query: Query, *, faceted: bool = True) -> Asked:
+        """Return what the query's text asks for; nothing without a text.
+
+        Args:
+            query: What is asked.
+            faceted: Whether values count at all.
+        """
+        if "text" not in query.texts:
+            return Asked()
+        if (self, faceted) not in query.kept:
+            query.kept[self, faceted] = self._read(query, faceted=faceted)
+        found: Asked = query.kept[self, faceted]
+        return found
+
+    def _read(self, query: Query, *, faceted: bool) -> Asked:
+        text = query.texts["text"]
+        naming = self._naming(query, text)
+        values = 0.0
+        if faceted and self._faceted.weights(query).any():
+            values = (1.0 - naming) * self._faceted.clearly(query, text)
+        if self._index.is_large:
+            near = self._rows @ query.vectors[text]
+        else:
+            near = cosines(self._index, query, text)[self._places]
+        other = (1.0 - naming - values) * likely(float(_closest(near[None])[0]), self._usually(query.blank))
+        return Asked(naming, values, other)
+
+    def _naming(self, query: Query, text: str) -> float:
+        """Return how likely a text names an item: by the words that it and the item's title have in common."""
+        rows, shared = self._keywords.sharing(query)
+        if not len(rows):
+            return 0.0
+        said, most = words_of(EXAMPLE.sub(" ", text)), 0.0
+        for row in rows[np.argsort(-shared, kind="stable")[:_TITLES]].tolist():
+            title = words_of(tidy_title(self._index.catalogue[row].title))
+            together = self._keywords.rarity(said | title)
+            most = max(most, self._keywords.rarity(said & title) / together if together > 0 else 0.0)
+        return sigmoid((most - ALIKE) / ALIKE_BLUR)
+
+    @cached_property
+    def _places(self) -> NDArray[np.int64]:
+        return self._sample(SAMPLE)
+
+    @cached_property
+    def _rows(self) -> NDArray[np.float32]:
+        """Centred vectors of the sample. Shape: ``(sample, dimension)``."""
+        return self._index.at(self._places)
+
+    def _usually(self, blank: NDArray[np.float32]) -> Usual:
+        """Return how close blank texts come to items."""
+        if self._usual is None or self._usual[0] is not blank:
+            near = self._index.centre(blank) @ self._rows.T if len(blank) else np.empty((0, 1), np.float32)
+            self._usual = blank, Usual.of(_closest(near))
+        return self._usual[1]
+
+
+def _closest(near: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the mean of each row's largest values. Shape: ``(texts, items)`` to ``(texts,)``."""
+    count = min(CLOSEST, near.shape[1])
+    largest = np.partition(near, near.shape[1] - count, axis=1)[:, near.shape[1] - count :]
+    found: NDArray[np.float64] = largest.mean(1, dtype=np.float64)
+    return found
