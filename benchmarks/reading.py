@@ -105,3 +105,18 @@ def visits(found: Mapping[str, Any]) -> list[Rows]:
     seen = [str(found["logged"]), ", ".join(found["barriers"]) or "none"]
     header = ["items", "visitors", "first list, ms", "95 %", "logged in the console", "serious barriers (axe)"]
     return [[header, [f"{found['items']:,}", str(found["visitors"]), *waits, *seen]]]
+
+
+def asked(found: Mapping[str, Any]) -> list[Rows]:
+    """Return what ``asking.py`` found on a data set: NDCG by what is said, ours and the best of the others."""
+    rows = [["what is said", "users", "from words alone", "best of the others without interactions", "observed",
+             "best of the others", "difference"]]  # fmt: skip
+    for name, each in found["situations"].items():
+        systems, cells = each["systems"], []
+        for ours, beside in each["against"].items():
+            met = f" ({systems[ours]['met']:.0%} meet it)" if "met" in systems[ours] else ""
+            best = f"{systems[beside['best']]['ndcg@10']:.3f} ({beside['best']})"
+            cells += [f"{systems[ours]['ndcg@10']:.3f}{met}", best]
+        gain = "{difference:+.3f} [{low:+.3f}, {high:+.3f}]".format(**each["against"]["coldstart observed"])
+        rows.append([name, str(each["users"]), *cells, gain])
+    return [rows]

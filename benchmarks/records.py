@@ -22,7 +22,7 @@ ABLATIONS = ("without appeal",)
 """Variants of ours, which aren't shown beside peers."""
 
 SCRIPTS = (
-    "quality", "fewshot", "elicitation", "refining", "speed", "precision", "naming", "distilling", "listwise",
+    "quality", "asking", "fewshot", "elicitation", "refining", "speed", "precision", "naming", "distilling", "listwise",
     "enrichment", "questions", "page", "scale", "service",
 )  # fmt: skip
 """The benchmarks whose records are shown."""

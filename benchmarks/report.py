@@ -70,6 +70,12 @@ As people write it today, with the same language model: a yes or no for each of 
 puts first (or that are given), and a numbered list that is written out and parsed. NDCG@10 on few users, since it takes
 half a minute a user on one core. Popularity has counted what others like; the rest, ours too, knows words
 alone.""",
+    "asking": """### Who asks for something in words
+
+New users say something, and state some of their likes or none: a request in plain words that likes they keep to
+themselves meet, most of the title of one of these, or nothing of what they want ("what's good here?"). NDCG@10 of the
+likes kept that meet it, and how many of ten items meet the request. Beside ours stand semantic search, TF-IDF, EASE and
+popularity, and what semantic search finds for the text in the order of EASE or of popularity.""",
     "growth": f"""### A platform that grows
 
 By how many interactions of other users the platform has seen and how many favourites a new user states: NDCG@10 of
@@ -168,6 +174,7 @@ def blocks(results: Mapping[str, Runs], *, folder: str) -> dict[str, str]:
         "enrichment": partial(_told, reading.words),
         "questions": partial(_told, reading.questions),
         "page": partial(_told, reading.visits),
+        "asking": partial(_told, reading.asked),
         "scale": _scaled,
         "service": _served,
     }
