@@ -60,7 +60,7 @@ MET = 20
 """Fewer items than this, and less than half, that an adapter learned of don't tell on which scale the others stand: all
 are ranked as if it had learned of none."""
 
-OTHERWISE = MappingProxyType({"text": 0.6, "keywords": 0.08})
+OTHERWISE = MappingProxyType({"text": 0.4, "keywords": 0.08})
 """What of its weight a text as a whole has, and what its words have, where it doesn't name an item, which it has all
 for."""
 
