@@ -89,7 +89,9 @@ def soft(deviations: NDArray[np.float64]) -> NDArray[np.float64]:
     return deviations
 
 
-def meeting(deviations: NDArray[np.float64], counts: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+def meeting(
+    deviations: NDArray[np.float64], counts: NDArray[np.float64] | None = None, *, sure: float = 1.0
+) -> NDArray[np.float64]:
     """Return the logarithm of the chance that items have what is asked for, less its mean. Shape: ``(candidates,)``.
 
     What has most of it is hardly ahead of what has enough: between these, what the person likes decides.
@@ -97,12 +99,18 @@ def meeting(deviations: NDArray[np.float64], counts: NDArray[np.float64] | None 
     Args:
         deviations: How far their values meet it, standardised. Shape: ``(candidates,)``.
         counts: For how many candidates each stands; one if None. Shape: ``(candidates,)``.
+        sure: The chance that values are asked for at all; if they aren't, every item has what is.
 
     >>> meeting(np.array([-1.0, 1.0, 3.0])).round(1).tolist()
     [-7.0, 2.0, 5.0]
+    >>> meeting(np.array([-1.0, 1.0, 3.0]), sure=0.5).round(1).tolist()
+    [-0.2, -0.2, 0.4]
     """
     enough = max(ENOUGH, LIKE_THE_BEST * float(deviations.max(initial=0.0)))
     found: NDArray[np.float64] = -np.logaddexp(0.0, STEEP * (enough - deviations))
+    if sure < 1.0:
+        with np.errstate(divide="ignore"):
+            found = np.logaddexp(np.log(sure) + found, np.log1p(-sure))
     return found - moments(found, counts)[0] if len(found) else found
 
 

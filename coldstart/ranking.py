@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -66,6 +66,9 @@ for."""
 
 NOTHING = 0.01
 """What of its weight a text as a whole has where it asks for nothing; its words have none."""
+
+UNLIKELY = 1e-3
+"""With what chance of a text to ask for values these aren't looked at."""
 
 TIES, BESIDE_VALUES = 0.3, MappingProxyType({"text": 0.35, "keywords": 0.08})
 """What of its weight, in standard deviations of all, more of the values asked for counts beside enough of them, and
@@ -259,7 +262,10 @@ class Ranker:
             shortlist.Finder(one.name, partial(one.sharing, query), partial(one.score, query))
             for one in (self._lexical, self._keywords)
         ]
-        bend = (lambda deviations: meeting(soft(deviations))) if "text" in query.texts else soft
+        bend: Callable[[NDArray[np.float64]], NDArray[np.float64]] = soft
+        if "text" in query.texts:
+            values = self._asked(query).values
+            bend = lambda deviations: meeting(soft(deviations), sure=values)  # noqa: E731
         facets = self._facets
         found.append(shortlist.Finder(facets.name, partial(facets.sharing, query), partial(facets.score, query), bend))
         found += [
@@ -380,9 +386,10 @@ class Ranker:
         held = {**weights, **{name: unit * weights[name] for name in asked}}
         if "text" in query.texts and "facets" in parts:
             scores, met = parts["facets"]
-            parts["facets"] = (scores, meeting(met, counts) + TIES / unit * met)
+            values = self._asked(query).values
+            parts["facets"] = (scores, meeting(met, counts, sure=values) + TIES * values / unit * met)
             for name, share in BESIDE_VALUES.items():
-                held[name] += TIES * share * self.weights[name] * self._asked(query).values
+                held[name] += TIES * share * self.weights[name] * values
         return parts, held
 
     def _asked(self, query: Query) -> Asked:
@@ -512,7 +519,7 @@ class Ranker:
         likes = len(query.liked) + len(query.liked_phrases)
         if "text" in query.texts:
             asked = self._asked(query)
-            weights["facets"] *= asked.values
+            weights["facets"] *= asked.values > UNLIKELY
             for name, share in OTHERWISE.items():
                 weights[name] *= (
                     asked.naming + share * asked.other + (NOTHING if name == "text" else 0.0) * asked.nothing
