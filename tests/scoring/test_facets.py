@@ -209,6 +209,20 @@ def test_what_blank_texts_come_as_close_to_is_not_asked_for(facets):
     assert not Faceted(query).weights(query).any()
 
 
+def test_a_value_that_is_said_in_so_many_words_weighs_as_much_as_the_one_that_stands_out_most(facets):
+    query = Scored(facets, text="red")
+    names, red = list(facets.names), facets.vectors[list(facets.names).index(("type", "Red"))]
+    beef = facets.vectors[names.index(("pairings", "Beef"))]
+    weights = {}
+    for text in ("ruby for beefburgers", "ruby for beefs"):
+        query = Scored(facets, text=text)
+        query.said[text] = (red + 0.6 * beef) / np.linalg.norm(red + 0.6 * beef)
+        found = Faceted(query).weights(query)
+        weights[text] = found[names.index(("pairings", "Beef"))] / found.max()
+    assert 0 < weights["ruby for beefburgers"] < 0.9
+    assert weights["ruby for beefs"] == 1.0
+
+
 def test_what_is_asked_for_is_not_unwanted(facets):
     red = np.array([item.attributes["type"] == "Red" for item in wines()])
     both = Scored(facets, text="red", disliked_phrases=("reds", "white"))
