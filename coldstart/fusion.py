@@ -40,7 +40,7 @@ asked for holds whatever else is known."""
 LEAST = 0.1
 """The unit of these where the others tell little."""
 
-REACH = 4.0
+REACH = 3.0
 """The best by the others is so many units ahead at most: what far more people like, or what shares rare words with a
 like, stands many deviations out."""
 

@@ -67,12 +67,12 @@ for."""
 NOTHING = 0.01
 """What of its weight a text as a whole has where it asks for nothing; its words have none."""
 
-UNLIKELY = 1e-3
-"""With what chance of a text to ask for values these aren't looked at."""
-
 TIES, BESIDE_VALUES = 0.3, MappingProxyType({"text": 0.35, "keywords": 0.08})
 """What of its weight, in standard deviations of all, more of the values asked for counts beside enough of them, and
 what of that a text as a whole and its words count beside values."""
+
+EVEN_SO = 0.15
+"""What of that is left where it isn't likely that values are asked for, for who is known nothing else of."""
 
 _LEARNED = ("collaborative", "demographic", *collaborative.BESIDES)
 _WORDS = ("liked", "taste", "following", "lexical", "disliked")
@@ -386,10 +386,11 @@ class Ranker:
         held = {**weights, **{name: unit * weights[name] for name in asked}}
         if "text" in query.texts and "facets" in parts:
             scores, met = parts["facets"]
-            values = self._asked(query).values
-            parts["facets"] = (scores, meeting(met, counts, sure=values) + TIES * values / unit * met)
+            asks = self._asked(query)
+            ties = TIES * (asks.values + EVEN_SO * (1.0 - asks.values - asks.naming))
+            parts["facets"] = (scores, meeting(met, counts, sure=asks.values) + ties / unit * met)
             for name, share in BESIDE_VALUES.items():
-                held[name] += TIES * share * self.weights[name] * values
+                held[name] += ties * share * self.weights[name]
         return parts, held
 
     def _asked(self, query: Query) -> Asked:
@@ -519,7 +520,6 @@ class Ranker:
         likes = len(query.liked) + len(query.liked_phrases)
         if "text" in query.texts:
             asked = self._asked(query)
-            weights["facets"] *= asked.values > UNLIKELY
             for name, share in OTHERWISE.items():
                 weights[name] *= (
                     asked.naming + share * asked.other + (NOTHING if name == "text" else 0.0) * asked.nothing

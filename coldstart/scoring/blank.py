@@ -38,7 +38,7 @@ BLANK = (
 )
 """What people say who ask for nothing in particular, in any catalogue."""
 
-SURE, BLUR = 2.4, 0.35
+SURE, BLUR = 2.2, 0.2
 """How many standard deviations closer than blank texts a text is of which it is as likely that it says something as
 that it doesn't, and how fast that changes."""
 
@@ -66,8 +66,8 @@ class Usual(NamedTuple):
 def likely(near: float, usual: Usual) -> float:
     """Return how likely a text that comes so near says something, beside what is usual for blank ones.
 
-    >>> [round(likely(near, Usual(0.2, 0.05)), 2) for near in (0.2, 0.32, 0.4)]
-    [0.0, 0.5, 0.99]
+    >>> [round(likely(near, Usual(0.2, 0.05)), 2) for near in (0.2, 0.31, 0.4)]
+    [0.0, 0.5, 1.0]
     """
     return sigmoid(((near - usual.mean) / usual.spread - SURE) / BLUR)
 
