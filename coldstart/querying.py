@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,7 @@ HISTORY_WEIGHT = 0.5
 _DATED = re.compile(r"(?P<title>.+\S)\s*\((?P<year>[12]\d{3})\)")
 
 _LONGEST_TITLE = 12  # words
+_MOST_EXAMPLES = 20  # a text of nothing but "like" would take long
 _APART = re.compile(r"[\s.!?]*(?:$|[,;:.!?)]|\s(?:and|or|but|for|with|only|please|that|which)\b)")
 
 _TEXTS_KEPT = 4096
@@ -254,7 +256,7 @@ class Reader:
         names no item. A text that is nothing but a title isn't an example: it looks for the item.
         """
         found: list[int] = []
-        for cue in EXAMPLE.finditer(text[:READ]):
+        for cue in islice(EXAMPLE.finditer(text[:READ]), _MOST_EXAMPLES):
             rest = text[cue.end() : cue.end() + READ_MEMBER]
             ends = [match.end() for match in re.finditer(r"\S+", rest)][:_LONGEST_TITLE]
             marks = sorted({*ends, *(end - 1 for end in ends)}, reverse=True)

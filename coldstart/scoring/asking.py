@@ -103,10 +103,12 @@ class Asking:
         if not len(rows):
             return 0.0
         said, most = words_of(EXAMPLE.sub(" ", text)), 0.0
+        whole = self._keywords.rarity(said)
         for row in rows[np.argsort(-shared, kind="stable")[:_TITLES]].tolist():
             title = words_of(tidy_title(self._index.catalogue[row].title))
-            together = self._keywords.rarity(said | title)
-            most = max(most, self._keywords.rarity(said & title) / together if together > 0 else 0.0)
+            both = self._keywords.rarity(said & title)
+            together = whole + self._keywords.rarity(title) - both
+            most = max(most, both / together if together > 0 else 0.0)
         return sigmoid((most - ALIKE) / ALIKE_BLUR)
 
     @cached_property
