@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +32,7 @@ CLOSEST = 10
 SAMPLE = 2000
 """Among how many items those are."""
 
+_KEPT = 10_000  # titles whose words are kept
 _TITLES = 20  # items that share the rarest words with a text, whose titles are looked at
 
 
@@ -69,6 +71,7 @@ class Asking:
     ) -> None:
         self._index, self._faceted, self._keywords, self._sample = index, faceted, keywords, sample
         self._usual: tuple[NDArray[np.float32], Usual] | None = None
+        self._titles: dict[int, tuple[frozenset[str], float]] = {}
 
     def of(self, query: Query, *, faceted: bool = True) -> Asked:
         """Return what the query's text asks for; nothing without a text.
@@ -105,11 +108,22 @@ class Asking:
         said, most = words_of(EXAMPLE.sub(" ", text)), 0.0
         whole = self._keywords.rarity(said)
         for row in rows[np.argsort(-shared, kind="stable")[:_TITLES]].tolist():
-            title = words_of(tidy_title(self._index.catalogue[row].title))
+            title, weight = self._title(row)
             both = self._keywords.rarity(said & title)
-            together = whole + self._keywords.rarity(title) - both
+            together = whole + weight - both
             most = max(most, both / together if together > 0 else 0.0)
         return sigmoid((most - ALIKE) / ALIKE_BLUR)
+
+    def _title(self, row: int) -> tuple[frozenset[str], float]:
+        """Return the words of an item's title, and their summed rarity; those looked at last are kept."""
+        found = self._titles.pop(row, None)
+        if found is None:
+            words = words_of(tidy_title(self._index.catalogue[row].title))
+            found = words, self._keywords.rarity(words)
+        self._titles[row] = found
+        for oldest in list(islice(self._titles, max(0, len(self._titles) - _KEPT))):
+            self._titles.pop(oldest, None)
+        return found
 
     @cached_property
     def _places(self) -> NDArray[np.int64]:
