@@ -12,7 +12,8 @@ none. What they say is
 The engine knows what others like (observed), or nothing but words (zero-shot). Beside it stand semantic search and
 TF-IDF over the text and what is liked, semantic search for the text alone, EASE and popularity, and the usual way to
 have both: the items that semantic search finds for the text, in the order of EASE, or of popularity where no like is
-stated. Weights were chosen on users of the training part, and with other texts that say nothing.
+stated. Weights were chosen on users of the training part (``--validation``), whom nobody asks here; but for the same
+requests, and the texts that say nothing were seen there as well, so that what they cost is optimistic.
 
     python benchmarks/asking.py --out benchmarks/results/asking.json
 """

@@ -5,9 +5,8 @@ relevant if it has one of the wanted values of every field. Beside them, "someth
 a seed, where that item is what is looked for. And the same requests with a dislike: a value that some of what meets the
 request has and some has not, drawn by a seed; relevant is what meets the request and hasn't it. No interactions, no
 language model; ``coldstart without facets``, plain semantic search with the same encoder and TF-IDF over the same texts
-stand beside, which take closeness to the dislike off. The weights of facets were chosen on these requests (halves of
-them in turn; that of what isn't wanted on such dislikes of all), so that the figures are optimistic; the people of
-``people.py`` had no part.
+stand beside, which take closeness to the dislike off. How values are read and weighed was chosen on these requests, so
+that the figures are optimistic; the people of ``people.py`` had no part but for one, whose list was looked at.
 
     python benchmarks/wishes.py --out benchmarks/results/wishes.json
 """
