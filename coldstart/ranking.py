@@ -61,11 +61,11 @@ MET = 20
 are ranked as if it had learned of none."""
 
 OTHERWISE = MappingProxyType({"text": 0.4, "keywords": 0.08})
-"""What of its weight a text as a whole has, and what its words have, where it doesn't name an item, which it has all
-for."""
+"""What of its weight a text as a whole has, and what its words have, where it asks for something that is no value.
+Where it names an item, they have all of it."""
 
-NOTHING = 0.01
-"""What of its weight a text as a whole has where it asks for nothing; its words have none."""
+NOTHING = MappingProxyType({"text": 0.01, "keywords": 0.0})
+"""The same where it asks for nothing."""
 
 TIES, BESIDE_VALUES = 0.3, MappingProxyType({"text": 0.35, "keywords": 0.08})
 """What of its weight, in standard deviations of all, more of the values asked for counts beside enough of them, and
@@ -521,9 +521,7 @@ class Ranker:
         if "text" in query.texts:
             asked = self._asked(query)
             for name, share in OTHERWISE.items():
-                weights[name] *= (
-                    asked.naming + share * asked.other + (NOTHING if name == "text" else 0.0) * asked.nothing
-                )
+                weights[name] *= asked.naming + share * asked.other + NOTHING[name] * asked.nothing
         elif query.liked_phrases:
             weights["facets"] *= max(self._facets.clearly(query, phrase) for phrase in query.liked_phrases)
         if query.disliked_phrases:
