@@ -44,9 +44,10 @@ REACH = 3.0
 """The best by the others is so many units ahead at most: what far more people like, or what shares rare words with a
 like, stands many deviations out."""
 
-STEEP, ENOUGH, LIKE_THE_BEST = 4.5, 5 / 3, 0.4
+STEEP, ENOUGH, LIKE_THE_BEST = 4.5, 5 / 3, 0.25
 """An item has what is asked for with the chance ``1 / (1 + exp(-STEEP (z - e)))``, ``z`` being how far its values meet
-that in standard deviations, and ``e`` :data:`ENOUGH`, or this share of the best one's where that is more."""
+that in standard deviations, softened, and ``e`` :data:`ENOUGH`, or this share of the best one's deviations, before they
+were softened, where that is more."""
 
 
 SOFT = 3.0
@@ -106,7 +107,9 @@ def meeting(
     >>> meeting(np.array([-1.0, 1.0, 3.0]), sure=0.5).round(1).tolist()
     [-0.2, -0.2, 0.4]
     """
-    enough = max(ENOUGH, LIKE_THE_BEST * float(deviations.max(initial=0.0)))
+    best = float(deviations.max(initial=0.0))
+    best = best if best <= SOFT else SOFT + float(np.expm1(best - SOFT))
+    enough = float(soft(np.array([max(ENOUGH, LIKE_THE_BEST * best)]))[0])
     found: NDArray[np.float64] = -np.logaddexp(0.0, STEEP * (enough - deviations))
     if sure < 1.0:
         with np.errstate(divide="ignore"):
