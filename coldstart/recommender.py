@@ -1319,8 +1319,8 @@ class Recommender:
             found: What was recommended.
             profile: To whom.
             context: In which circumstances.
-            scored: What made the list, if it wasn't :meth:`recommend`: from a profile and a context to the scores of
-                the whole catalogue. Causes are then taken away from what it is given.
+            scored: What made the list, if it wasn't :meth:`recommend`: from a profile, a context and the scorers that
+                have no part to the scores of the whole catalogue. Causes are then taken away from what it is given.
 
         Raises:
             UnknownItem: An id that the catalogue doesn't hold.

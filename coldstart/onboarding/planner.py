@@ -342,13 +342,20 @@ class Onboarding:
     # What to show -------------------------------------------------------------------------------------------
 
     @undivided()
-    def weighed(self, dialogue: Dialogue) -> tuple[Query, Scores]:
+    def weighed(self, dialogue: Dialogue, *, without: Sequence[str] = ()) -> tuple[Query, Scores]:
         """Return what each scorer gives the whole catalogue after a dialogue, answers among them (:data:`ANSWERS`).
 
         The part is the logarithm of what answers did to the chance of liking each item, beyond the likes by id that
         the collaborative scorer knows of; no part without answers.
+
+        Args:
+            dialogue: What was asked and answered.
+            without: Scorers that have no part; answers count as they do beside them.
         """
         query, scores = self.recommender.weighed(self.profile(dialogue, chips=False))
+        learned = scores.weights.get("collaborative", 0.0) if "collaborative" in scores.parts else 0.0
+        if without:
+            scores = self.recommender.ranker.without(without).score(query, scores.rows, self.recommender.platform)
         state = self._prepared()
         before, answers = self._observed(dialogue, query)
         if not answers:
@@ -356,7 +363,6 @@ class Onboarding:
         popularity = state.ground.mean[: state.ground.items]
         everything = self._believed(state, [*before, *answers]).chances(popularity)
         stated = [one for one in (*before, *answers) if one.variables[0] < state.ground.items and one.value > 0]
-        learned = scores.weights.get("collaborative", 0.0) if "collaborative" in scores.parts else 0.0
         base = self._believed(state, stated if learned else []).chances(popularity)
         raw = np.log(everything / base)
         spread = float(raw.std())
@@ -403,8 +409,9 @@ class Onboarding:
         """
         whole = self.profile(dialogue)
 
-        def scored(profile: Profile, context: Context | None) -> Scores:  # noqa: ARG001 -- a dialogue has none
-            return self.weighed(dialogue if profile == whole else self._without(dialogue, profile))[1]
+        def scored(profile: Profile, context: Context | None, without: Sequence[str]) -> Scores:  # noqa: ARG001 -- none
+            left = dialogue if profile == whole else self._without(dialogue, profile)
+            return self.weighed(left, without=without)[1]
 
         return self.recommender.explained(found, whole, scored=scored)
 

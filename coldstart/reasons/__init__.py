@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LEAST", "Reasons", "Scored", "Traits", "standing"]
 
-Scored = Callable[[Profile, Context | None], Scores]
-"""From who asks, in which circumstances, to what the whole catalogue's rows are given."""
+Scored = Callable[[Profile, "Context | None", Sequence[str]], Scores]
+"""From who asks, in which circumstances, and which scorers have no part, to what the whole catalogue's rows get."""
 
 LEAST = 0.1
 """By how many standard deviations an item has to fall for a cause to be told."""
@@ -99,7 +99,7 @@ class _Deleted:
 
     falls: Floats
     sinks: NDArray[np.bool_]
-    after: Scores | None
+    after: Scores
     met: dict[int, float]
 
 
@@ -161,16 +161,17 @@ class Reasons:
 
     @cached_property
     def _before(self) -> Scores:
-        if self._scored is not None:
-            return self._scored(self._profile, self._context).at(self._rows)
-        return self._ranker.score(self._query, self._rows, self._platform)
+        return self._scores(self._profile, self._context, query=self._query)
 
-    def _after(self, cause: Cause) -> Scores:
-        """Return the scores without a cause."""
+    def _scores(
+        self, profile: Profile, context: Context | None, *, without: Sequence[str] = (), query: Query | None = None
+    ) -> Scores:
+        """Return what the candidates are given: by the ranker, or by what made the list."""
         if self._scored is not None:
-            return self._scored(cause.profile, cause.context).at(self._rows)
-        query, _ = self._reader.read(cause.profile, cause.context, describe=False)
-        return self._ranker.score(query, self._rows, self._platform)
+            return self._scored(profile, context, without).at(self._rows)
+        query = query or self._reader.read(profile, context, describe=False)[0]
+        ranker = self._ranker.without(without) if without else self._ranker
+        return ranker.score(query, self._rows, self._platform)
 
     @cached_property
     def _traits(self) -> Traits:
@@ -242,22 +243,12 @@ class Reasons:
     def _without(self, cause: Cause) -> _Deleted:
         key = (cause.kind, cause.cause)
         if key not in self._deleted:
-            before, scores = self._before, None
-            if cause.without and self._scored is None:
-                fused = self._ranker.without(cause.without).score(self._query, self._rows, self._platform).fused
-            elif cause.without:
-                left = [part for name, part in before.parts.items() if name not in cause.without]
-                weights = [before.weights.get(name, 0.0) for name in before.parts if name not in cause.without]
-                fused = np.zeros(len(self._rows))
-                for weight, (_, standardised) in zip(weights, left, strict=True):
-                    fused += weight * standardised
-            else:
-                scores = self._after(cause)
-                fused = scores.fused
-            falls = standing(before.fused) - standing(fused)
-            sinks = (falls >= LEAST) & (_places(fused) >= _places(before.fused))
+            before, query = self._before, self._query if cause.without else None
+            after = self._scores(cause.profile, cause.context, without=cause.without, query=query)
+            falls = standing(before.fused) - standing(after.fused)
+            sinks = (falls >= LEAST) & (_places(after.fused) >= _places(before.fused))
             met = self._traits.met(falls, self._rows) if cause.kind in ("like", "text") else {}
-            self._deleted[key] = _Deleted(falls, sinks, scores, met)
+            self._deleted[key] = _Deleted(falls, sinks, after, met)
         return self._deleted[key]
 
     def _reasons(self, row: int, causes: Iterable[Cause]) -> Iterator[Reason]:
@@ -293,7 +284,7 @@ class Reasons:
     def _sentence(self, cause: Cause, row: int, place: int) -> str:
         deleted = self._without(cause)
         liked = self._reader.find(cause.cause) if cause.form in ("like", "past") else None
-        if liked is not None and deleted.after is not None and self._by_others(deleted.after, place, liked, row):
+        if liked is not None and self._by_others(deleted.after, place, liked, row):
             return said(f"{cause.form}, others", cause=cause.name)
         trait = self._shared(deleted, row, liked) if liked is not None else self._meeting(cause, row)
         if trait is not None:

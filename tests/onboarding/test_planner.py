@@ -238,6 +238,32 @@ def test_a_reason_is_put_to_the_test_on_the_very_list_that_was_shown(onboarding,
     assert {"green teas", "t02"} <= seen
 
 
+def test_what_others_like_is_taken_out_of_a_session_as_if_it_had_no_weight(recommender):
+    """What is asked for counts beside what is left."""
+    seen = recommender.unlearned()
+    seen.observe(
+        Interaction(f"u{user}", f"t{item:02d}", value=5.0)
+        for user in range(20)
+        for item in range(10)
+        if (user + item) % 3
+    )
+    onboarding = Onboarding(seen)
+    dialogue = onboarding.start(Profile(text="strong and smoky", likes=["t07"]))
+    before, left = (
+        onboarding.weighed(dialogue, without=names)[1] for names in ((), ("collaborative", "borrowed", "appeal"))
+    )
+    bare = seen.reweighted({"collaborative": 0.0, "borrowed": 0.0, "appeal": 0.0}).weighed(dialogue.profile)[1]
+    np.testing.assert_allclose(left.fused, bare.fused)
+    listed = [one.recommendation for one in onboarding.suggestions(dialogue, k=8)]
+    shown = np.delete(np.arange(len(seen.catalogue)), seen.catalogue.row("t07"))
+    falls = dict(zip(shown.tolist(), standing(before.fused[shown]) - standing(left.fused[shown]), strict=True))
+    told = [(one.id, reason) for one in onboarding.explained(dialogue, listed) for reason in one.reasons]
+    popular = [(name, reason) for name, reason in told if reason.kind == "popularity"]
+    assert popular
+    for name, reason in popular:
+        assert reason.fall == pytest.approx(falls[seen.catalogue.row(name)], abs=1e-6)
+
+
 def test_nothing_taken_away_leaves_the_same_list(onboarding, told):
     again = onboarding._without(told, onboarding.profile(told))
     np.testing.assert_allclose(onboarding.score(again), onboarding.score(told), atol=1e-9)
