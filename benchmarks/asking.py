@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -78,11 +78,6 @@ ZERO_SHOT, OBSERVED, UNSAID = "coldstart", "coldstart observed", "coldstart obse
 TEXT = "semantic search for the text"
 WORDS = (TEXT, "semantic search", "TF-IDF")
 """What needs no interactions."""
-
-Asked = Callable[
-    [str, NDArray[np.int64], np.random.Generator], "tuple[str, NDArray[np.int64], NDArray[np.int64]] | None"
-]
-"""From a user and their likes, in random order, to a text, what they state and what is relevant; None for nobody."""
 
 
 class Situation(NamedTuple):

@@ -146,25 +146,6 @@ class Index:
         found: NDArray[np.float32] = self.centre(vectors) @ self.centred.T
         return found
 
-    def plainly(self, near: NDArray[np.float32], vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return a text's cosines with all items as they are, from those after centring: no vector is read for it.
-
-        With ``v`` an item, ``m`` the mean and ``c`` the unit vector along ``v - m``, ``v.q = |v - m| c.q + m.q`` and
-        ``c.q = |q - m| near + c.m``.
-
-        Args:
-            near: What :meth:`near` gives for the text. Shape: ``(items,)``.
-            vector: The text's, not centred. Shape: ``(dimension,)``.
-        """
-        lengths, along = self._moved_by
-        found: NDArray[np.float32] = lengths * (np.linalg.norm(vector - self.mean) * near + along)
-        return found + self.mean @ vector
-
-    @cached_property
-    def _moved_by(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Each item's distance from the mean, and its centred vector's product with it. Shape of each: ``(items,)``."""
-        return np.linalg.norm(self.vectors - self.mean, axis=1), np.einsum("ij,j->i", self.centred, self.mean)
-
     def centre(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take the catalogue's mean off vectors and normalise them. Shape: ``(texts, dimension)``.
 

@@ -150,13 +150,6 @@ def test_items_without_a_title_have_no_appeal_but_a_vector(build, teas):
     assert np.linalg.norm(built.vectors[-1]) == pytest.approx(1, abs=1e-5)
 
 
-def test_cosines_of_items_as_they_are_follow_from_those_after_centring(build, teas):
-    built = build(teas(12))
-    texts = np.random.default_rng(0).normal(size=(3, built.vectors.shape[1])).astype(np.float32)
-    for text, near in zip(texts, built.near(texts), strict=True):
-        np.testing.assert_allclose(built.plainly(near, text), built.vectors @ text, atol=1e-5)
-
-
 def test_saving_is_deterministic_to_the_byte(tmp_path, build, teas):
     build(teas(12), path=tmp_path / "one")
     build(teas(12), path=tmp_path / "two")
