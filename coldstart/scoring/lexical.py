@@ -178,12 +178,14 @@ class Lexical:
     def _wanted(self, query: Query) -> NDArray[np.float64] | None:
         """Return how much each word is asked for, worked out once a request; None if none is. Shape: ``(words,)``."""
         if self not in query.kept:
-            wanted = self._wants(query) if self._words else np.zeros(0)
-            query.kept[self] = wanted if wanted.any() else None
+            wanted = self._wants(query)
+            query.kept[self] = wanted if wanted is not None and wanted.any() else None
         found: NDArray[np.float64] | None = query.kept[self]
         return found
 
-    def _wants(self, query: Query) -> NDArray[np.float64]:
+    def _wants(self, query: Query) -> NDArray[np.float64] | None:
+        if not (len(query.liked) or query.liked_phrases) or not self._words:
+            return None
         wanted = self._words.said(query.liked_phrases)
         return wanted + self._words.of(query.liked, query.liked_weights) if len(query.liked) else wanted
 
@@ -193,8 +195,8 @@ class Keywords(Lexical):
 
     name = "keywords"
 
-    def _wants(self, query: Query) -> NDArray[np.float64]:
-        return self._words.said([query.texts["text"]] if "text" in query.texts else [])
+    def _wants(self, query: Query) -> NDArray[np.float64] | None:
+        return self._words.said([query.texts["text"]]) if "text" in query.texts and self._words else None
 
     def rarity(self, words: Iterable[str]) -> float:
         """Return the summed rarity of words in the catalogue."""
