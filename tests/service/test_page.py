@@ -184,8 +184,11 @@ def test_a_person_gets_a_list_that_changes_with_each_answer(browser, address, wi
     page.unroute("**/answers")
     page.click("#retry")
     page.wait_for_selector("#notice", state="hidden")
-    page.route("**/answers", lambda route: (time.sleep(3.5), route.continue_()))
+    held = []
+    page.route("**/answers", lambda route: held.append(route))
     page.click(".card .small >> nth=0")
     page.wait_for_selector("text=Still reading teas for you")
+    [route] = held
+    route.continue_()
     page.wait_for_selector("#notice", state="hidden")
     context.close()
