@@ -139,12 +139,26 @@ class Faceted:
         blank, own = self._blank(query.blank), (near - near.mean()) / spread
         closer = own if blank is None else (near - blank.near) / blank.spread
         found: NDArray[np.float64] = np.maximum(closer - CLOSER, 0.0) * np.maximum(own - STANDS_OUT, 0.0)
-        said = words_of(text)
-        for place in np.flatnonzero(found).tolist():
-            label, value = self._facets.names[place]
-            if all(any(_same(word, one) for one in said) for word in words_of(value or label)):
-                found[place] = found.max()
+        found[self._in_so_many_words(text, np.flatnonzero(found))] = found.max()
         return found
+
+    def _in_so_many_words(self, text: str, places: NDArray[np.int64]) -> list[int]:
+        """Return those of some facets whose words are all among a text's, in whatever form.
+
+        A word that some of these facets have as it is said stands for no other word: who wants to point and click wants
+        no clicker.
+        """
+        said = words_of(text)
+        names = [self._facets.names[place] for place in places.tolist()]
+        words = [words_of(value or label) for label, value in names]
+        known = frozenset().union(*words)
+        taken = {one for one in said if any(_plural(one, word) for word in known)}
+        free = said - taken
+        return [
+            place
+            for place, each in zip(places.tolist(), words, strict=True)
+            if all(any(_plural(word, one) for one in taken) or any(_same(word, one) for one in free) for word in each)
+        ]
 
     def clearly(self, query: Query, text: str) -> float:
         """Return how likely one of a query's texts asks for a value, 0 to 1; 0 without facets."""
@@ -206,6 +220,16 @@ class Faceted:
         return self._facets.table.tocsc()
 
 
+def _plural(word: str, other: str) -> bool:
+    """Whether two words are the same but for a plural's ending.
+
+    >>> _plural("reds", "red"), _plural("red", "red"), _plural("click", "clicker")
+    (True, True, False)
+    """
+    shorter, longer = sorted((word, other), key=len)
+    return longer in (shorter, f"{shorter}s", f"{shorter}es")
+
+
 def _same(word: str, other: str) -> bool:
     """Whether two words are forms of one, as far as their beginnings tell.
 
@@ -214,7 +238,7 @@ def _same(word: str, other: str) -> bool:
     """
     shorter, longer = sorted((word, other), key=len)
     together = next((at for at, pair in enumerate(zip(shorter, longer)) if pair[0] != pair[1]), len(shorter))  # noqa: B905
-    return word == other or longer in (f"{shorter}s", f"{shorter}es") or together >= max(STEM, len(shorter) - 2)
+    return _plural(word, other) or together >= max(STEM, len(shorter) - 2)
 
 
 class Unwanted:

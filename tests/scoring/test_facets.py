@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -221,6 +223,16 @@ def test_a_value_that_is_said_in_so_many_words_weighs_as_much_as_the_one_that_st
         weights[text] = found[names.index(("pairings", "Beef"))] / found.max()
     assert 0 < weights["ruby for beefburgers"] < 0.9
     assert weights["ruby for beefs"] == 1.0
+
+
+def test_a_word_said_stands_for_the_value_that_has_it_and_for_no_other(facets):
+    """Who wants grilled food wants no Grillettes, but where nothing else has the word, a form of it will do."""
+    names = list(facets.names)
+    beef, fish = (names.index(("pairings", name)) for name in ("Beef", "Fish"))
+    assert Faceted(Scored(facets))._in_so_many_words("beefs and more", np.array([beef, fish])) == [beef]
+    faceted = Faceted(Scored(replace(facets, names=(("pairings", "Grilled"), ("winery", "Grillettes")))))
+    assert faceted._in_so_many_words("grilled meat", np.array([0, 1])) == [0]
+    assert faceted._in_so_many_words("grilles", np.array([0, 1])) == [0, 1]
 
 
 def test_what_is_asked_for_is_not_unwanted(facets):
