@@ -21,7 +21,7 @@ from coldstart.learning.meanings import DISLIKE, IGNORE, SHOWN, Meanings
 from coldstart.negation import parted, undecided
 from coldstart.prompting import Library
 from coldstart.scoring import Query
-from coldstart.scoring.blank import BLANK
+from coldstart.scoring.blank import Idle
 from coldstart.wording import EXAMPLE, LONGEST_MEMBER, READ, READ_MEMBER, plain, shorten, tidy_title
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class Reader:
         self._cosines: dict[str, NDArray[np.float32]] = {}
         self._said_before: OrderedDict[Hashable, str] = OrderedDict()
         self._texts: OrderedDict[str, NDArray[np.float32]] = OrderedDict() if previous is None else previous._texts
-        if previous is not None and "_blank" in previous.__dict__:
-            self.__dict__["_blank"] = previous._blank
+        if previous is not None and "_idle" in previous.__dict__:
+            self.__dict__["_idle"] = previous._idle
 
     @undivided()
     def prepare(self, requests: Sequence[tuple[Profile, Context | None]]) -> None:
@@ -90,7 +90,7 @@ class Reader:
                 wanted += self._stated(profile.dislikes, "dislikes")[1]
         self.vectors_of([*views, *wanted])
         if wanted or any(profile.text for profile, _ in requests):
-            _ = self._blank
+            _ = self._idle
         views = list(dict.fromkeys(views))[:_VIEWS_READ]
         self._cosines.clear()
         if views and not self._index.is_large:  # one product for all reads the items' vectors once
@@ -147,7 +147,7 @@ class Reader:
             texts=texts,
             vectors=vectors,
             said=said,
-            blank=self._blank if "text" in texts or phrases else np.empty((0, 0), np.float32),
+            **self._beside_idle(said) if "text" in texts or phrases else {},
             cosines={text: self._cosines.pop(text) for text in texts.values() if text in self._cosines},
             description=self._description(profile, context) if describe else "",
             attributes=profile.attributes,
@@ -156,9 +156,13 @@ class Reader:
         return query, (*notes, *more)
 
     @cached_property
-    def _blank(self) -> NDArray[np.float32]:
-        """The unit vectors of :data:`coldstart.scoring.blank.BLANK`. Shape: ``(texts, dimension)``."""
-        return self._encode(list(BLANK))
+    def _idle(self) -> Idle:
+        return Idle.read(self._encode)
+
+    def _beside_idle(self, said: Vectors) -> dict[str, Any]:
+        """Return what tells whether texts say anything, as a query holds it."""
+        like = self._idle.like(np.stack(list(said.values())))
+        return {"blank": self._idle.blank, "idle": dict(zip(said, like.tolist(), strict=True))}
 
     def _past(self, profile: Profile, meanings: Meanings) -> tuple[NDArray[np.int64], list[int]]:
         """Return the rows of past items that were taken up, and of those whose last event says they were disliked."""

@@ -35,6 +35,7 @@ class Query:
         said: The unit vectors of the same texts and phrases, not centred. Shape: ``(dimension,)``.
         blank: The unit vectors of texts that say nothing, not centred, if there is a text or a phrase. Shape:
             ``(texts, dimension)``.
+        idle: How much each of the texts and phrases is like those; see :meth:`coldstart.scoring.blank.Idle.like`.
         cosines: With every row, of those ``texts`` for which they are known; scorers add what they work out.
             Shape: ``(items,)``.
         description: The whole task description, for the language model.
@@ -53,6 +54,7 @@ class Query:
     vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     said: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     blank: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    idle: Mapping[str, float] = field(default_factory=dict)
     cosines: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     description: str = ""
     attributes: Mapping[str, Value] = field(default_factory=dict)

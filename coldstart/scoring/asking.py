@@ -11,7 +11,7 @@ import numpy as np
 
 from coldstart.index import Index
 from coldstart.scoring import Query
-from coldstart.scoring.blank import Usual, likely, sigmoid
+from coldstart.scoring.blank import UNLIKE, Usual, likely, sigmoid
 from coldstart.scoring.facets import Faceted
 from coldstart.scoring.lexical import Keywords, words_of
 from coldstart.scoring.relevance import cosines
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-ALIKE, ALIKE_BLUR = 0.45, 0.05
+ALIKE, ALIKE_BLUR, ALIKE_DOUBT = 0.5, 0.05, 0.05
 """The share of words that a text and a title have in common, by rarity, at which the text is as likely to name that
-item as not, and how fast that changes."""
+item as not, how fast that changes, and how much more it takes the more the text is like those that say nothing."""
 
 CLOSEST = 10
 """Of how many items the mean closeness counts: that of one alone is often chance."""
@@ -97,7 +97,8 @@ class Asking:
             near = self._rows @ query.vectors[text]
         else:
             near = cosines(self._index, query, text)[self._places]
-        other = (1.0 - naming - values) * likely(float(_closest(near[None])[0]), self._usually(query.blank))
+        idle = query.idle.get(text, UNLIKE)
+        other = (1.0 - naming - values) * likely(float(_closest(near[None])[0]), self._usually(query.blank), idle)
         return Asked(naming, values, other)
 
     def _naming(self, query: Query, text: str) -> float:
@@ -105,14 +106,15 @@ class Asking:
         rows, shared = self._keywords.sharing(query)
         if not len(rows):
             return 0.0
-        said, most = words_of(EXAMPLE.sub(" ", text)), 0.0
+        said, most = words_of(EXAMPLE.split(text)[-1]), 0.0  # "something like" says which comes next
         whole = self._keywords.rarity(said)
         for row in rows[np.argsort(-shared, kind="stable")[:_TITLES]].tolist():
             title, weight = self._title(row)
             both = self._keywords.rarity(said & title)
             together = whole + weight - both
             most = max(most, both / together if together > 0 else 0.0)
-        return sigmoid((most - ALIKE) / ALIKE_BLUR)
+        doubt = ALIKE_DOUBT * max(0.0, query.idle.get(text, UNLIKE) - UNLIKE)
+        return sigmoid((most - ALIKE - doubt) / ALIKE_BLUR)
 
     def _title(self, row: int) -> tuple[frozenset[str], float]:
         """Return the words of an item's title, and their summed rarity; those looked at last are kept."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from coldstart.index import Index
 from coldstart.scoring import Query
-from coldstart.scoring.blank import SPREAD, Usual, likely
+from coldstart.scoring.blank import SPREAD, UNLIKE, Usual, likely
 from coldstart.scoring.lexical import words_of
 from coldstart.scoring.sparse import Taken, summed
 
@@ -166,7 +166,10 @@ class Faceted:
             return 0.0
         if (self, text) not in query.kept:
             near, blank = self._near(query.said[text][None])[0], self._blank(query.blank)
-            query.kept[self, text] = 1.0 if blank is None else likely(float((near - blank.near).max()), blank.closest)
+            query.kept[self, text] = 1.0
+            if blank is not None:
+                closest = float((near - blank.near).max())
+                query.kept[self, text] = likely(closest, blank.closest, query.idle.get(text, UNLIKE))
         return float(query.kept[self, text])
 
     def _near(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import pytest
 
 from coldstart.entities import Profile
 from coldstart.scoring.asking import Asked, Asking
-from coldstart.scoring.blank import BLANK, Usual, likely
+from coldstart.scoring.blank import BLANK, CHATTER, UNLIKE, Idle, Usual, likely
 from coldstart.scoring.facets import Faceted
 from coldstart.scoring.lexical import Keywords, Words
 
@@ -66,6 +66,45 @@ def test_what_comes_no_closer_than_usual_says_nothing():
     assert likely(0.2, usual) < 0.01
     assert likely(0.9, usual) > 0.99
     assert likely(-1.0, Usual.of(np.empty(0))) == 1.0
+
+
+def test_the_more_a_text_is_like_those_that_say_nothing_the_more_it_takes_to_say_something():
+    usual = Usual.of(np.array([0.1, 0.2, 0.3]))
+    found = [likely(0.45, usual, like) for like in (-3.0, UNLIKE, 0.0, 3.0)]
+    assert found == sorted(found, reverse=True)
+    assert found[0] > 0.99
+    assert found[-1] < 0.01
+    assert likely(0.25, usual, -100.0) < 0.01, "one that is like none of them says something only where it is close"
+    assert likely(2.0, usual, 100.0) > 0.99, "a shop may sell what it is greeted by"
+
+
+def test_how_much_a_text_is_like_those_that_say_nothing_is_in_units_of_their_own_closeness():
+    turned = np.linspace(0.0, 2.0, len(BLANK) + len(CHATTER))
+    vectors = np.stack([np.cos(turned), np.sin(turned)], 1).astype(np.float32)
+    idle = Idle(vectors)
+    assert len(idle.blank) == len(BLANK)
+    same, between, away = idle.like(np.array([vectors[30], (vectors[30] + vectors[31]) / 2, [-1.0, 0.0]], np.float32))
+    assert same >= between > away
+    assert away < -3
+
+
+def test_a_query_holds_how_much_each_text_and_phrase_is_like_those_that_say_nothing(world):
+    query = world.ask(Profile(text="smoky", likes=["something sweet"], dislikes=["just browsing"]))
+    assert set(query.idle) == {query.texts["text"], "something sweet", "just browsing"}
+    assert max(query.idle, key=lambda text: query.idle[text]) == "just browsing"
+    assert len(query.blank) == len(BLANK)
+    assert not world.ask(Profile(likes=["t01"])).idle
+
+
+def test_a_text_like_those_that_say_nothing_names_an_item_only_by_nearly_all_its_words(asking, world):
+    query = world.ask(Profile(text="kettle, old, then"))
+    plain, idle = (asking.of(replace(query, idle={query.texts["text"]: like})).naming for like in (UNLIKE, 3.0))
+    assert plain > idle
+
+
+def test_what_introduces_an_example_isnt_counted_among_its_words(asking, world):
+    asked = asking.of(world.ask(Profile(text="I would love to find some nice tea similar to Old Kettle")))
+    assert asked.naming > 0.9
 
 
 def test_all_equally_close_tell_no_scale():

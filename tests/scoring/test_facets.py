@@ -113,7 +113,7 @@ class Scored:
         self.facets, self.vectors = facets, encode(["k"] * facets.table.shape[0])
         self.liked_phrases = self.disliked_phrases = ()
         self.texts, self.said, self.kept = {}, {}, {}
-        self.blank = BLANK
+        self.blank, self.idle = BLANK, {}
         for name, texts in said.items():
             if name == "text":
                 self.texts = {"text": texts}
