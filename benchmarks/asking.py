@@ -13,7 +13,9 @@ The engine knows what others like (observed), or nothing but words (zero-shot). 
 TF-IDF over the text and what is liked, semantic search for the text alone, EASE and popularity, and the usual way to
 have both: the items that semantic search finds for the text, in the order of EASE, or of popularity where no like is
 stated. Weights were chosen on users of the training part (``--validation``), whom nobody asks here; but for the same
-requests, and the texts that say nothing were seen there as well, so that what they cost is optimistic.
+requests, and the first twelve of the texts that say nothing were seen there as well, so that what these cost is
+optimistic. The others were written for this by somebody who had seen none of those that the engine knows, after all
+was chosen; those that turned out nearly the same as one of these were left out.
 
     python benchmarks/asking.py --out benchmarks/results/asking.json
 """
@@ -70,6 +72,35 @@ NOTHING = (
     "what do other people choose?",
     "I don't know much about this",
     "my friends are coming over",
+    "Whatever you reckon is best, I trust you completely",
+    "honestly just throw something at me",
+    "I'd be grateful if you would choose on my behalf, please.",
+    "eeny meeny miny moe, your turn",
+    "Go on then, impress me, computer",
+    "dealer's choice mate",
+    "idk u decide lol",
+    "Spin the wheel and let's see where it lands",
+    "I'll leave that in your capable hands, thank you",
+    "Can't make up my mind, so could you do it for me?",
+    "anything at all, really not fussed",
+    "A colleague told me to sign up so here I am",
+    "Hi, I'm Margaret, and I've never done one of these before",
+    "i overthink every box i have to fill in, sorry",
+    "supposed to be working right now, shh",
+    "Just got my wifi back this morning after two days without!",
+    "my thumbs are too big for this keyboard",
+    "Dentist at three, so I can't stay long",
+    "ok so my bus was late AGAIN, unbelievable",
+    "why do you need to know",
+    "Is this box compulsory?",
+    "what a stupid question",
+    "How am I supposed to answer that before I've seen anything?",
+    "Not sure what I'm meant to write here, hope that's all right",
+    "can i skip this",
+    "Will my answer be visible to other people?",
+    "The skip button, that's what I'm looking for",
+    "none of your business",
+    "Aren't you the ones who are supposed to tell me that?",
 )
 FOUND = (50, 200)
 """How many items of a text are put into another order."""

@@ -11,7 +11,7 @@ from coldstart.catalogue import Catalogue, Interactions
 from coldstart.entities import Item, Profile
 from coldstart.evaluation import Case, Cases, System
 from coldstart.learning.scale import Scale
-from coldstart.scoring.blank import BLANK
+from coldstart.scoring.blank import BLANK, CHATTER
 
 CATALOGUE = Catalogue([Item(f"i{n:02d}", f"The Long Title {n}") for n in range(40)], kind="thing")
 MET = np.array([[row % 2 == 0 for row in range(40)], [False] * 40])
@@ -47,7 +47,8 @@ def test_nobody_asks_for_what_they_do_not_like():
 
 
 def test_what_says_nothing_was_not_chosen_on():
-    assert not {*NOTHING} & {*BLANK}
+    assert not {text.lower() for text in NOTHING} & {text.lower() for text in (*BLANK, *CHATTER)}
+    assert len({*NOTHING}) == len(NOTHING)
 
 
 def test_the_best_of_the_others_stands_beside_ours():
